@@ -1,0 +1,87 @@
+"""The admin surface under ``/_cache/``. Off unless a token is set."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..cache.engine import Engine
+from ..cache.errors import StoreError
+from ..cache.lifecycle import Lifecycle
+from ..cache.ports import EntryKey
+from ..cache.purging import purge
+from .asgi import Receive, Scope, Send, header, respond
+from .request_body import read_body
+
+PREFIX = "/_cache/"
+MAX_BODY_BYTES = 64 << 10
+
+
+class Admin:
+    """Answers ``GET stats``, ``DELETE entries/{id}`` and ``POST purge`` for holders of the token."""
+
+    def __init__(self, engine: Engine, lifecycle: Lifecycle, token: str) -> None:
+        self._engine = engine
+        self._lifecycle = lifecycle
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request below the prefix."""
+        given = header(scope["headers"], b"authorization") or b""
+        if not hmac.compare_digest(given, b"Bearer " + self._token):
+            await _reply(send, 401, {"error": "admin token needed: Authorization: Bearer …"})
+            return
+        what: str = scope["path"][len(PREFIX) :]
+        match scope["method"], what.split("/"):
+            case "GET", ["stats"]:
+                await _reply(send, 200, self._stats())
+            case "DELETE", ["entries", name]:
+                await self._delete(name, send)
+            case "POST", ["purge"]:
+                await self._purge(receive, send)
+            case _:
+                known = "GET stats, DELETE entries/{id}, POST purge"
+                await _reply(send, 404, {"error": f"unknown; known here: {known}"})
+
+    def _stats(self) -> Mapping[str, Any]:
+        table = self._engine.memory.table
+        return {
+            **self._lifecycle.health(),
+            "entries_by_category": table.count_by_category(),
+            "stored_bytes": table.size_bytes,
+            "writes_waiting": self._engine.memory.writer.waiting,
+        }
+
+    async def _delete(self, name: str, send: Send) -> None:
+        try:
+            key = EntryKey(bytes.fromhex(name))
+        except ValueError:
+            await _reply(send, 400, {"error": "an entry's id is the hex text of X-Cache-Entry"})
+            return
+        known = self._engine.memory.remove([key], "purged")
+        await _reply(send, 200, {"removed": known})
+
+    async def _purge(self, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_BODY_BYTES)
+        try:
+            asked = json.loads(body.data)
+        except ValueError:
+            asked = None
+        category = asked.get("category") if isinstance(asked, dict) else None
+        everything = isinstance(asked, dict) and asked.get("all") is True
+        if not everything and not isinstance(category, str):
+            shape = 'the body must be {"all": true} or {"category": "NAME"}'
+            await _reply(send, 400, {"error": shape})
+            return
+        try:
+            removed = await purge(self._engine, None if everything else category)
+        except StoreError:
+            await _reply(send, 503, {"error": "the store did not answer; purge again"})
+            return
+        await _reply(send, 200, {"removed": removed})
+
+
+async def _reply(send: Send, status: int, value: Mapping[str, Any]) -> None:
+    await respond(send, status, json.dumps(value).encode(), [(b"cache-control", b"no-store")])

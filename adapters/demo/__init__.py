@@ -1,0 +1,1 @@
+"""A model and a file of prompts to try kindcache with."""

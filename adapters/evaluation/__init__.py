@@ -1,0 +1,1 @@
+"""Measuring with labelled data."""

@@ -1,0 +1,141 @@
+"""``KindcacheMiddleware``: the cache in front of any ASGI app.
+
+Importing this module costs next to nothing: everything heavy is loaded when the cache starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from .asgi import App, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..config.settings import Settings
+    from .admin import Admin
+    from .build import Service
+
+CONFIG_VARIABLE = "KINDCACHE_CONFIG"
+DISABLED_VARIABLE = "KINDCACHE_DISABLED"
+START_DEADLINE_S = 30.0  # a request waits this long for a start that no lifespan event caused
+
+
+class KindcacheMiddleware:
+    """Answer from the cache, or let ``app`` answer and keep what it says.
+
+    ``config`` is a policy file or ready settings; without it the file that ``KINDCACHE_CONFIG``
+    names, else the shipped one. ``upstream`` identifies what answers behind ``app``, where several
+    caches share a store. The cache starts with the server's lifespan, or on the first request where
+    there is none. A configuration that cannot work raises at start; nothing else ever does.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        config: str | Path | Settings | None = None,
+        *,
+        upstream: str = "app",
+        build: Callable[[Settings, App, str], Service] | None = None,
+    ) -> None:
+        self.app = app
+        self._config = config
+        self._upstream = upstream
+        self._build = build or _build
+        self._disabled = os.environ.get(DISABLED_VARIABLE, "") not in {"", "0"}
+        self._starting: asyncio.Task[Service] | None = None
+        self._admin: Admin | None = None
+        self.service: Service | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if self._disabled or scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def open(self) -> Service:
+        """Start the cache, once. Raises ``StartupError`` or ``ConfigError``."""
+        if self.service is None:
+            if self._starting is None:
+                self._starting = asyncio.create_task(self._open())
+            try:
+                self.service = await asyncio.shield(self._starting)
+            finally:
+                if self._starting is not None and self._starting.done():
+                    self._starting = None
+        return self.service
+
+    async def aclose(self) -> None:
+        """Stop the cache; queued writes are finished first."""
+        service, self.service = self.service, None
+        if service is not None:
+            await service.lifecycle.aclose()
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service = self.service or await self._start_late()
+        if service is None:
+            await self.app(scope, receive, send)
+            return
+        dialect = service.responder.dialect_for(scope)
+        if dialect is not None:
+            await service.responder.respond(dialect, scope, receive, send)
+        elif self._admin is not None and scope["path"].startswith("/_cache/"):
+            await self._admin(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _start_late(self) -> Service | None:
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                return await self.open()
+        except TimeoutError:
+            return None  # it goes on starting; until it has, the app answers
+
+    async def _open(self) -> Service:
+        settings = _settings(self._config)
+        service = self._build(settings, self.app, self._upstream)
+        if service.admin_token:
+            from .admin import Admin  # noqa: PLC0415 - loaded only where it is on
+
+            self._admin = Admin(service.engine, service.lifecycle, service.admin_token)
+        await service.lifecycle.open()
+        return service
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def starting() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.open()
+            return message
+
+        async def ending(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await self.aclose()
+            await send(message)
+
+        try:
+            await self.app(scope, starting, ending)
+        finally:
+            await self.aclose()
+
+
+def _settings(config: str | Path | Settings | None) -> Settings:
+    from pathlib import Path  # noqa: PLC0415
+
+    from ..config.load import default_path, load  # noqa: PLC0415 - loads pydantic
+
+    if config is None:
+        config = os.environ.get(CONFIG_VARIABLE) or default_path()
+    return load(Path(config)) if isinstance(config, (str, Path)) else config
+
+
+def _build(settings: Settings, app: App, upstream: str) -> Service:
+    from .build import build  # noqa: PLC0415 - loads everything
+
+    return build(settings, app, upstream=upstream)

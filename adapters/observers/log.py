@@ -1,0 +1,34 @@
+"""Failures as log lines: once a while for each kind, never with prompt text."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ...cache.events import Event, Failed
+
+EVERY_S = 10.0
+
+
+class LogObserver:
+    """Logs survived failures to the logger ``kindcache``; repeats within 10 s are only counted."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._logger = logging.getLogger("kindcache")
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def notify(self, event: Event) -> None:
+        """Log ``event`` if it is a failure."""
+        if not isinstance(event, Failed):
+            return
+        kind = (event.stage, event.error)
+        last_s, repeats = self._seen.get(kind, (-EVERY_S, 0))
+        now_s = self._clock()
+        if now_s - last_s < EVERY_S:
+            self._seen[kind] = (last_s, repeats + 1)
+            return
+        self._seen[kind] = (now_s, 0)
+        more = f" ({repeats} more since the last such line)" if repeats else ""
+        self._logger.warning("%s failed: %s%s", event.stage, event.error, more)

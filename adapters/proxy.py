@@ -1,0 +1,49 @@
+"""The standalone proxy: the middleware around an upstream app, and the probes beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from .asgi import App, Receive, Scope, Send, respond
+from .middleware import KindcacheMiddleware
+from .observers.prometheus import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from .build import Report, Service
+
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Proxy:
+    """``/healthz``, ``/readyz`` and ``/metrics`` are its own; all else goes through the cache."""
+
+    def __init__(
+        self, app: App, settings: Settings, *, upstream: str, report: Report | None = None
+    ) -> None:
+        def make(settings: Settings, app: App, upstream: str) -> Service:
+            from .build import build, silent  # noqa: PLC0415 - loads everything
+
+            return build(settings, app, upstream=upstream, report=report or silent)
+
+        self.cached = KindcacheMiddleware(app, settings, upstream=upstream, build=make)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI scope."""
+        if scope["type"] == "http" and scope["path"] in PROBES and scope["method"] == "GET":
+            await self._probe(scope["path"], send)
+        else:
+            await self.cached(scope, receive, send)
+
+    async def _probe(self, path: str, send: Send) -> None:
+        service = self.cached.service
+        if path == "/healthz":
+            await respond(send, 200, b'{"status": "ok"}', [])
+        elif path == "/metrics":
+            text = service.metrics.exposition() if service is not None else b""
+            await respond(send, 200, text, [], CONTENT_TYPE)
+        elif service is None:
+            await respond(send, 503, b'{"status": "starting"}', [])
+        else:  # stays 200 when degraded: a store that is away must not empty a fleet
+            await respond(send, 200, json.dumps(service.lifecycle.health()).encode(), [])

@@ -1,0 +1,56 @@
+"""From a store's URL to a store. A new kind of store is one line here."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ..cache.errors import StartupError
+from ..cache.ports import Clock, Store
+from ..cache.stores.guarded import GuardedStore
+
+if TYPE_CHECKING:
+    from ..cache.stores.dated import DatedStore
+    from ..config.settings import StoreSettings
+
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+
+
+def store_file(url: str) -> Path | None:
+    """Return the file of an embedded store: ``sqlite:///relative`` or ``sqlite:////absolute``."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else None
+
+
+def is_shared(url: str) -> bool:
+    """Say whether other replicas may use the store as well."""
+    return urlsplit(url).scheme in REDIS_SCHEMES
+
+
+def make_store(settings: StoreSettings, clock: Clock = time.time) -> Store:
+    """Make the store that ``settings`` name, with deadlines and a breaker; opens nothing."""
+    return GuardedStore(
+        _bare_store(settings, clock),
+        read_deadline_s=settings.read_deadline,
+        write_deadline_s=settings.write_deadline,
+    )
+
+
+def _bare_store(settings: StoreSettings, clock: Clock) -> DatedStore:
+    scheme = urlsplit(settings.url).scheme
+    path = store_file(settings.url)
+    if path is not None:
+        from ..cache.stores.sqlite import SqliteStore  # noqa: PLC0415 - only what is used is loaded
+
+        return SqliteStore(path, clock=clock)
+    if scheme in REDIS_SCHEMES:
+        from ..cache.stores.redis import RedisStore  # noqa: PLC0415
+
+        return RedisStore.from_url(settings.url, settings.namespace)
+    if scheme == "memory":
+        from ..cache.stores.memory import MemoryStore  # noqa: PLC0415
+
+        return MemoryStore(clock=clock)
+    raise StartupError(f"no store speaks {scheme}://; known: sqlite, redis, rediss, unix, memory")

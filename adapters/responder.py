@@ -1,0 +1,159 @@
+"""One request through the cache: read, look up, and answer from wherever the answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from ..cache.engine import Engine
+from ..cache.events import Served
+from ..cache.identity import Request
+from ..cache.outcome import Aside, Follow, Found, Lead
+from ..cache.scope import SHARED
+from ..cache.settling import release
+from ..policies.verdict import Bypass, Reason
+from .asgi import App, Message, Receive, Scope, Send, header, respond
+from .cache_control import tighten
+from .dialects.dialect import Dialect, Parsed, Unparsable
+from .following import Followed, follow
+from .leading import Leading
+from .replay import replay
+from .request_body import again, instead, read_body
+from .status_headers import on_bypass, on_hit
+from .trust import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Responder:
+    """Answers requests of the dialects it knows; what it does not know passes through."""
+
+    app: App
+    engine: Engine
+    dialects: Sequence[Dialect]
+    trust: Trust
+    max_request_bytes: int
+    max_answer_bytes: int
+    details: bool
+
+    def dialect_for(self, scope: Scope) -> Dialect | None:
+        """Return the dialect that the request speaks, None when it is none of ours."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return None
+        path: str = scope["path"]
+        for dialect in self.dialects:
+            if path.endswith(tuple(dialect.paths)):
+                return dialect
+        return None
+
+    async def respond(self, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await read_body(receive, self.max_request_bytes)
+        if not body.whole:
+            await self._aside(Reason.TOO_LARGE, scope, again(body, receive), send)
+            return
+        try:
+            if header(scope["headers"], b"content-encoding") is not None:
+                raise Unparsable
+            parsed = dialect.parse(scope["path"], body.data)
+        except Unparsable:
+            await self._aside(Reason.MALFORMED, scope, again(body, receive), send)
+            return
+        request = self._request(scope, parsed)
+        data = body.data if parsed.forward is None else parsed.forward
+        while not await self._answer(request, dialect, scope, receive, send, data):
+            pass  # a call that was followed had no answer to share
+
+    async def _answer(
+        self,
+        request: Request,
+        dialect: Dialect,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        data: bytes,
+    ) -> bool:
+        outcome = await self.engine.lookup(request)
+        match outcome:
+            case Found():
+                await self._hit(outcome, request, dialect, send)
+            case _ if request.call.directives.only_if_cached:
+                await self._only_if_cached(outcome, dialect, send)
+            case Lead():
+                leading = Leading(
+                    self.engine,
+                    dialect,
+                    outcome,
+                    limit_bytes=self.max_answer_bytes,
+                    details=self.details,
+                )
+                await leading.run(self.app, scope, receive, send, data)
+            case Follow():
+                ended = await follow(outcome, dialect, receive, send, details=self.details)
+                return ended is not Followed.FREE
+            case Aside(bypass=bypass):
+                await self._forward(bypass, resized(scope, data), instead(data, receive), send)
+            case _:
+                assert_never(outcome)
+        return True
+
+    def _request(self, scope: Scope, parsed: Parsed) -> Request:
+        call = parsed.call
+        headers = scope["headers"]
+        directives = tighten(call.directives, headers)
+        if directives is not call.directives:
+            call = replace(call, directives=directives)
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        target = path + b"?" + scope.get("query_string", b"")
+        return Request(call, target, headers, self.trust.origin(scope))
+
+    async def _hit(self, found: Found, request: Request, dialect: Dialect, send: Send) -> None:
+        principal = self.engine.identity.scoping.principal(request.headers)
+        headers = on_hit(found, authorised=principal != SHARED, details=self.details)
+        usage = found.payload.answer.usage or {}
+        tokens = usage.get("total_tokens")
+        self.engine.observer.notify(
+            Served(
+                found.hit.category,
+                found.payload.upstream_s,
+                tokens if isinstance(tokens, int) else 0,
+            )
+        )
+        await replay(send, dialect, request.call, found.payload, headers)
+
+    async def _only_if_cached(
+        self, outcome: Lead | Follow | Aside, dialect: Dialect, send: Send
+    ) -> None:
+        if isinstance(outcome, Lead):
+            release(self.engine, outcome)
+        elif isinstance(outcome, Follow):
+            outcome.flight.leave()
+        error = dialect.error(
+            "No stored answer, and the request allows no other (only-if-cached).",
+            kind="cache_error",
+            code="only_if_cached",
+        )
+        status = [(b"cache-status", b'kindcache; detail="only-if-cached"'), (b"x-cache", b"MISS")]
+        await respond(send, 504, error, status)
+
+    async def _aside(self, reason: Reason, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._forward(Bypass(reason), scope, receive, send)
+
+    async def _forward(self, bypass: Bypass, scope: Scope, receive: Receive, send: Send) -> None:
+        extra = on_bypass(bypass, details=self.details)
+
+        async def label(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *extra]}
+            await send(message)
+
+        await self.app(scope, receive, label)
+
+
+def resized(scope: Scope, body: bytes) -> Scope:
+    """Return ``scope`` with the length of ``body``, which may have lost its control fields."""
+    headers = [
+        (key, str(len(body)).encode() if key.lower() == b"content-length" else value)
+        for key, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}

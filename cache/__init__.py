@@ -1,0 +1,1 @@
+"""Mechanism: embedders, index, stores, engine."""

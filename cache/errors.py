@@ -1,0 +1,40 @@
+"""Errors of the cache, all of them.
+
+    KindcacheError
+    ├── StoreError            the store failed, was late, or is unreachable
+    ├── EmbedderError         the embedder failed
+    │   ├── EmbedderBusy      its queue is full
+    │   └── EmbedderTimeout   it did not answer within its deadline
+    ├── CorruptRecord         stored bytes that cannot be read (damaged, or of an unknown version)
+    └── StartupError          the configuration names something that cannot work; fails closed
+
+Foreign exceptions are translated where they arise, ``from exc``. All but the last end in a miss.
+"""
+
+
+class KindcacheError(Exception):
+    """Root of every error that kindcache raises on purpose."""
+
+
+class StoreError(KindcacheError):
+    """The store failed, was late, or is unreachable."""
+
+
+class EmbedderError(KindcacheError):
+    """The embedder failed."""
+
+
+class EmbedderBusy(EmbedderError):
+    """The embedder's queue is full."""
+
+
+class EmbedderTimeout(EmbedderError):
+    """The embedder did not answer within its deadline."""
+
+
+class CorruptRecord(KindcacheError):
+    """Stored bytes are damaged or of an unknown version."""
+
+
+class StartupError(KindcacheError):
+    """The configuration names something that cannot work here."""

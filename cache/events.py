@@ -1,0 +1,101 @@
+"""What happened, one frozen event per stage. Never holds prompt text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..policies.verdict import Reason, Verdict
+
+
+@dataclass(slots=True)
+class Trace:
+    """How long the stages of one lookup took, in seconds; 0 = not entered."""
+
+    embed_s: float = 0.0
+    search_s: float = 0.0
+    store_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A lookup ended. ``collapsed`` = it joined a call in progress."""
+
+    verdict: Verdict
+    trace: Trace
+    collapsed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A stored answer goes out: what that saves."""
+
+    category: str
+    upstream_s: float  # what the upstream took for it
+    tokens: int  # total tokens of it, 0 = not known
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An answer was admitted."""
+
+    category: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """An answer was not admitted."""
+
+    category: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The upstream answered a miss."""
+
+    model: str
+    status: int
+    first_byte_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Entries left the table."""
+
+    count: int
+    why: str  # "evicted", "expired", "missing", "purged"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something failed and was survived. ``error`` is the exception's type, never its text."""
+
+    stage: str  # "lookup", "settle", "store.get", "store.put", "embed", "open", …
+    error: str
+
+
+Event = LookedUp | Served | Stored | NotStored | Answered | Removed | Failed
+
+
+class Observer(Protocol):
+    """Takes events. Must be quick and must not raise."""
+
+    def notify(self, event: Event) -> None:
+        """Take one event."""
+        ...
+
+
+@dataclass(slots=True)
+class Observers:
+    """Several observers as one."""
+
+    members: list[Observer] = field(default_factory=list)
+
+    def notify(self, event: Event) -> None:
+        """Pass ``event`` to every member."""
+        for member in self.members:
+            member.notify(event)

@@ -1,0 +1,50 @@
+"""Partitions and exact keys: what must be equal before similarity is asked at all."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..policies.facts import Call, Origin
+from .canonical import Substitution, canonical
+from .ports import EntryKey, PartitionKey
+from .scope import Principal, Scope, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A call, who asks it, and where its answer belongs."""
+
+    call: Call
+    origin: Origin
+    principal: Principal
+    scope: Scope
+    partition: PartitionKey
+    key: EntryKey
+
+
+def partition(scope: Scope, compatibility: bytes, embedder: str) -> PartitionKey:
+    """Return the partition in which answers to calls of this shape may be compared."""
+    return PartitionKey(digest(scope, compatibility, embedder.encode()))
+
+
+def compatibility(
+    call: Call, target: bytes, vary: bytes, blank: Sequence[Substitution] = ()
+) -> bytes:
+    """Return the compatibility fingerprint: all that can change the answer but the last user text.
+
+    ``target`` is the path with its query (some servers name model and version there), ``vary`` the
+    request headers that select an API version.
+    """
+    return digest(call.dialect.encode(), target, vary, canonical(call.frame, blank))
+
+
+def exact_key(partition: PartitionKey, prompt: str) -> EntryKey:
+    """Return the key of the entry that answers ``prompt`` to the letter.
+
+    Normalised = NFC, line ends as LF, white space at the ends cut. Nothing inside is touched: it
+    may be code.
+    """
+    text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
+    return EntryKey(digest(partition, text.encode()))

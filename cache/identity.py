@@ -1,0 +1,48 @@
+"""From a request to who asks what: step 3 of the request path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..policies.facts import Call, Origin
+from .canonical import Substitution
+from .fingerprint import Ask, compatibility, exact_key, partition
+from .ports import Embedder
+from .scope import Scoping
+
+# Headers that select a version of the API, and with it the answer.
+VARY = frozenset({b"openai-beta", b"openai-version", b"anthropic-version", b"anthropic-beta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call as it came in. ``headers`` have lower-case names; ``target`` is path and query."""
+
+    call: Call
+    target: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    origin: Origin = field(default_factory=Origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Knows how scopes, partitions and keys are made here."""
+
+    scoping: Scoping
+    embedder: Embedder
+    blank: Sequence[Substitution] = ()
+
+    def identify(self, request: Request, epoch: bytes) -> Ask | None:
+        """Return the ask, None when nobody can be told as its owner."""
+        principal = self.scoping.principal(request.headers)
+        if principal is None:
+            return None
+        call = request.call
+        scope = self.scoping.scope(principal, call.user, call.directives.namespace, epoch)
+        vary = b"\n".join(
+            sorted(b":".join(header) for header in request.headers if header[0] in VARY)
+        )
+        shape = compatibility(call, request.target, vary, self.blank)
+        place = partition(scope, shape, self.embedder.identity)
+        return Ask(call, request.origin, principal, scope, place, exact_key(place, call.prompt))

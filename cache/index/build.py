@@ -1,0 +1,82 @@
+"""A fresh index made beside the one that serves, off the event loop.
+
+The owner starts it, goes on serving and notes what changes; a worker thread fills the new index
+and catches up with the notes; the owner plays the last few and swaps. No step stops the owner for
+long, however many vectors there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..ports import Matrix, Vector
+from .exact import Labels
+from .flat import FlatIndex
+from .hnsw import HnswIndex
+
+REPLAYED_AT_ONCE = 32  # notes that ``finish`` plays on the owner, 0.1-0.3 ms each
+
+
+class Build:
+    """One index under construction. ``run`` belongs to a worker thread, the rest to the owner."""
+
+    __slots__ = ("_cancelled", "_notes", "_played", "_ready", "_source", "_target")
+
+    def __init__(
+        self, target: FlatIndex | HnswIndex, source: Iterator[tuple[Labels, Matrix]]
+    ) -> None:
+        self._target = target
+        self._source = source
+        # Append-only, which the worker may read while the owner appends.
+        self._notes: list[tuple[int, Vector | None]] = []
+        self._played = 0
+        self._ready = False
+        self._cancelled = False
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the last ``run`` came to its end."""
+        return self._ready
+
+    def note(self, label: int, vector: Vector | None) -> None:
+        """Note that ``label`` was added or replaced, or with None removed, since the start."""
+        self._notes.append((label, None if vector is None else vector.copy()))
+
+    def cancel(self) -> None:
+        """Make ``run`` return within some 10 ms."""
+        self._cancelled = True
+
+    def run(self) -> None:
+        """Fill the new index, then catch up with the notes. In a worker thread; may be repeated.
+
+        Takes 0.1-0.3 ms a vector for a graph.
+        """
+        self._ready = False
+        for labels, rows in self._source:
+            if self._cancelled:
+                return
+            self._target.add_many(labels, rows)
+        while self._played < len(self._notes):
+            if self._cancelled:
+                return
+            self._play()
+        self._ready = True
+
+    def finish(self) -> FlatIndex | HnswIndex | None:
+        """Play what was noted since ``run`` returned, and return the new index.
+
+        None when that would hold up the owner: ``run`` again first.
+        """
+        if not self._ready or len(self._notes) - self._played > REPLAYED_AT_ONCE:
+            return None
+        while self._played < len(self._notes):
+            self._play()
+        return self._target
+
+    def _play(self) -> None:
+        label, vector = self._notes[self._played]
+        if vector is None:
+            self._target.remove(label)
+        else:
+            self._target.add(label, vector)
+        self._played += 1

@@ -1,0 +1,171 @@
+"""Opening, keeping and closing: everything an engine needs besides requests.
+
+Opening fails closed only for what cannot work (``StartupError``). A store that is away is no such
+thing: the engine stands aside until it is back, and the application goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..policies.category import Prototypes
+from .engine import Engine
+from .entry import decode_record
+from .errors import CorruptRecord, EmbedderError, StoreError
+from .events import Failed
+
+TICK_S = 1.0
+EPOCH_EVERY_TICKS = 10
+LOAD_BATCH = 256  # records taken in before other work gets its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An example prompt of a category."""
+
+    category: str
+    text: str
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Owns the background work of one engine."""
+
+    engine: Engine
+    examples: Sequence[Example]
+    min_similarity: float
+    margin: float
+    close_deadline_s: float = 5.0
+    loaded: bool = False
+    _learnt: bool = False
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def open(self) -> None:
+        """Open what the engine needs and start its upkeep. Raises ``StartupError``."""
+        await self.engine.embedder.open()
+        self.engine.memory.writer.start()
+        await self._connect()
+        await self._learn()
+        self._tasks = [
+            asyncio.create_task(self._upkeep()),
+            asyncio.create_task(self._build_indexes()),
+        ]
+
+    async def aclose(self) -> None:
+        """Finish queued writes within the deadline, then release everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self.engine.memory.writer.aclose(self.close_deadline_s)
+        await self.engine.embedder.aclose()
+        await self.engine.store.aclose()
+
+    def health(self) -> dict[str, object]:
+        """Describe the state for a readiness probe: ``ready``, or ``degraded`` and why."""
+        problems = []
+        if self.engine.epoch is None:
+            problems.append("store")
+        if not self._learnt:
+            problems.append("embedder")
+        return {
+            "status": "degraded" if problems else "ready",
+            "problems": problems,
+            "index": "loaded" if self.loaded else "loading",
+            "entries": len(self.engine.memory.table),
+        }
+
+    async def _upkeep(self) -> None:
+        tick = 0
+        while True:
+            if self.engine.epoch is None:
+                await self._connect()
+            elif not self.loaded:
+                await self._load()
+            elif tick % EPOCH_EVERY_TICKS == 0:
+                await self._check_epoch()
+            if not self._learnt:
+                await self._learn()
+            self.engine.memory.expire(self.engine.clock())
+            tick += 1
+            await asyncio.sleep(TICK_S)
+
+    async def _connect(self) -> None:
+        try:
+            await self.engine.store.open()
+            self.engine.epoch = await self.engine.store.claim("epoch", secrets.token_bytes(16))
+        except StoreError as exc:
+            self._failed("open", exc)
+
+    async def _check_epoch(self) -> None:
+        """Follow the store's epoch; one that was lost is replaced, which is cold, never wrong."""
+        try:
+            epoch = await self.engine.store.claim("epoch", secrets.token_bytes(16))
+        except StoreError as exc:
+            self._failed("epoch", exc)
+            return
+        if epoch != self.engine.epoch:
+            self.engine.epoch = epoch
+            self.engine.memory.clear()
+
+    async def _load(self) -> None:
+        """Fill table and index from the store; exact hits are served meanwhile."""
+        memory = self.engine.memory
+        count = 0
+        try:
+            async for key, data in self.engine.store.records():
+                try:
+                    record = decode_record(data)
+                except CorruptRecord as exc:
+                    self._failed("load", exc)
+                    continue
+                memory.adopt(key, record)
+                count += 1
+                if count % LOAD_BATCH == 0:
+                    await asyncio.sleep(0)
+        except StoreError as exc:
+            self._failed("load", exc)
+            return
+        self.loaded = True
+
+    async def _learn(self) -> None:
+        """Embed the examples; until that succeeds undecided prompts are ``default``."""
+        names: list[str] = []
+        vectors = []
+        try:
+            for example in self.examples:
+                vector = await self.engine.embedder.embed(example.text)
+                if vector is not None:
+                    names.append(example.category)
+                    vectors.append(vector)
+        except EmbedderError as exc:
+            self._failed("learn", exc)
+            return
+        if vectors:
+            matrix = np.stack(vectors).astype(np.float32)
+            self.engine.policy.use_prototypes(
+                Prototypes(names, matrix, min_similarity=self.min_similarity, margin=self.margin)
+            )
+        self._learnt = True
+
+    async def _build_indexes(self) -> None:
+        """Build and compact graphs in a thread, one at a time; they serve meanwhile."""
+        while True:
+            for index in self.engine.memory.table.indexes():
+                while (build := index.next_build()) is not None:
+                    try:
+                        await asyncio.to_thread(build.run)
+                    except BaseException:
+                        build.cancel()
+                        raise
+                    finally:
+                        index.finish_build(build)
+            await asyncio.sleep(TICK_S)
+
+    def _failed(self, stage: str, exc: Exception) -> None:
+        self.engine.observer.notify(Failed(stage, type(exc).__name__))

@@ -1,0 +1,130 @@
+"""Ports: what the engine needs from the outside, and nothing more.
+
+Constructors of implementations take ready objects and do no I/O; opening is ``open()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]  # (dim,) float32, L2-normalised
+Matrix = NDArray[np.float32]  # (n, dim) float32, rows L2-normalised
+
+EntryKey = NewType("EntryKey", bytes)  # 16 bytes: the exact key of an entry
+PartitionKey = NewType("PartitionKey", bytes)  # 16 bytes
+
+
+class Clock(Protocol):
+    """Unix time in seconds. Injected, so that tests can move it."""
+
+    def __call__(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Result of one encoder run over n texts."""
+
+    vectors: Matrix  # (n, dim); the rows of texts that do not fit are undefined
+    fits: NDArray[np.bool_]  # (n,) False: longer than the window, must not be matched by meaning
+
+
+class Encoder(Protocol):
+    """A blocking text encoder. Runs in a worker thread, one call at a time."""
+
+    identity: str  # model, runtime and revision; two encoders with one identity are interchangeable
+    dim: int
+    window: int  # tokens, special tokens included
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Encode ``texts``. Raise ``EmbedderError`` for anything that goes wrong."""
+        ...
+
+
+class Embedder(Protocol):
+    """What the engine asks for vectors."""
+
+    identity: str
+    dim: int
+
+    async def embed(self, text: str) -> Vector | None:
+        """Return the vector of ``text``, or None when it is longer than the window.
+
+        Raises ``EmbedderBusy``, ``EmbedderTimeout`` or ``EmbedderError``; returns within the
+        configured deadline.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Load what is needed; may take seconds. Raises ``StartupError``."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free threads and connections. Safe to call twice."""
+        ...
+
+
+class Index(Protocol):
+    """Vectors under integer labels, searched by cosine similarity. Not thread-safe: one owner."""
+
+    def __len__(self) -> int:
+        """Count the live labels."""
+        ...
+
+    def add(self, label: int, vector: Vector) -> None:
+        """Add ``vector`` under ``label``; a label that is present is replaced."""
+        ...
+
+    def remove(self, label: int) -> None:
+        """Remove ``label``; a label that is absent is not an error."""
+        ...
+
+    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
+        """Return at most ``k`` live ``(label, cosine similarity)`` pairs, best first."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps answers. Every method raises ``StoreError`` only, within the store's own deadline.
+
+    An expired entry is as good as absent. Keys are the store's own namespace.
+    """
+
+    async def open(self) -> None:
+        """Connect. Raises ``StoreError`` when the store cannot be reached now."""
+        ...
+
+    async def get(self, key: EntryKey) -> bytes | None:
+        """Return the payload under ``key``, None when absent or expired. One round trip."""
+        ...
+
+    async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
+        """Keep ``payload`` and its small index ``record`` for ``retention_s`` seconds, replacing
+        what is there. One round trip; both or neither."""
+        ...
+
+    async def delete(self, keys: Collection[EntryKey]) -> None:
+        """Delete payloads and records; absent keys are not an error."""
+        ...
+
+    def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
+        """Iterate over the index records of live entries, in no particular order.
+
+        Entries written or deleted meanwhile may or may not appear; none appears twice.
+        """
+        ...
+
+    async def claim(self, name: str, value: bytes) -> bytes:
+        """Return what is kept under ``name``; if nothing is, keep ``value`` and return it.
+
+        Atomic over all users of the store; never expires.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what ``open`` took. Safe to call twice."""
+        ...

@@ -1,0 +1,118 @@
+"""Deadlines and a circuit breaker around a store: a store that is down costs almost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from functools import partial
+from typing import TypeVar
+
+from ..breaker import Breaker
+from ..errors import StoreError
+from ..ports import Clock, EntryKey
+from .dated import Dated, DatedStore
+
+T = TypeVar("T")
+
+
+class GuardedStore:
+    """Answers or raises ``StoreError`` within the deadline, and at once while the store is down.
+
+    Reads and writes have a breaker each: a full disk must not stop reads. A write that is late
+    may still be carried out.
+    """
+
+    def __init__(
+        self,
+        inner: DatedStore,
+        *,
+        read_deadline_s: float,
+        write_deadline_s: float,
+        open_deadline_s: float = 15.0,  # a large write-ahead log is replayed at opening
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._inner = inner
+        self._read_deadline_s = read_deadline_s
+        self._write_deadline_s = write_deadline_s
+        self._open_deadline_s = open_deadline_s
+        self._reads = Breaker(clock)
+        self._writes = Breaker(clock)
+
+    def __repr__(self) -> str:
+        return f"<GuardedStore reads={self._reads!r} writes={self._writes!r} of {self._inner!r}>"
+
+    @property
+    def degraded(self) -> bool:
+        """Say whether reads or writes are being refused, for health reports."""
+        return self._reads.is_open or self._writes.is_open
+
+    async def open(self) -> None:
+        """Open the store beneath. May be tried again after a failure."""
+        await _timed(self._open_deadline_s, self._inner.open)
+
+    async def get(self, key: EntryKey) -> bytes | None:
+        """Return the payload under ``key`` within the read deadline."""
+        return await _guarded(self._reads, self._read_deadline_s, partial(self._inner.get, key))
+
+    async def get_dated(self, key: EntryKey) -> Dated | None:
+        """As ``get``, with the seconds that are left."""
+        call = partial(self._inner.get_dated, key)
+        return await _guarded(self._reads, self._read_deadline_s, call)
+
+    async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
+        """Keep an entry within the write deadline."""
+        call = partial(self._inner.put, key, payload, record, retention_s)
+        await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def delete(self, keys: Collection[EntryKey]) -> None:
+        """Delete entries within the write deadline."""
+        call = partial(self._inner.delete, keys)
+        await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
+        """Iterate over the index records; the write deadline holds for each step.
+
+        Off the request path, hence the longer deadline.
+        """
+        iterator = self._inner.records()
+        end = None
+        while True:
+            call = partial(anext, iterator, end)
+            item = await _guarded(self._reads, self._write_deadline_s, call)
+            if item is None:
+                return
+            yield item
+
+    async def claim(self, name: str, value: bytes) -> bytes:
+        """Return what is kept under ``name``, within the write deadline."""
+        call = partial(self._inner.claim, name, value)
+        return await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def aclose(self) -> None:
+        """Close the store beneath."""
+        await _timed(self._open_deadline_s, self._inner.aclose)
+
+
+async def _guarded(breaker: Breaker, deadline_s: float, call: Callable[[], Awaitable[T]]) -> T:
+    ticket = breaker.enter()
+    if ticket is None:
+        raise StoreError("store: not asked, it failed several times in a row")
+    try:
+        result = await _timed(deadline_s, call)
+    except StoreError:
+        breaker.failed(ticket)
+        raise
+    except BaseException:
+        breaker.abandoned(ticket)
+        raise
+    breaker.succeeded(ticket)
+    return result
+
+
+async def _timed(deadline_s: float, call: Callable[[], Awaitable[T]]) -> T:
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await call()
+    except TimeoutError as exc:
+        raise StoreError(f"store: no answer within {deadline_s:g} s") from exc

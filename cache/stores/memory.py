@@ -1,0 +1,92 @@
+"""Store in process memory: for tests and trials. Nothing survives the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+
+from ..errors import StoreError
+from ..ports import Clock, EntryKey
+from .dated import Dated
+
+SWEEP_EVERY = 1024  # entries; a sweep costs as much as the puts since the last one
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    payload: bytes
+    record: bytes
+    expires_s: float
+
+
+class MemoryStore:
+    """A dictionary with expiry. Its size is bounded by what is put and deleted, not by itself."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rows: dict[EntryKey, _Row] = {}
+        self._meta: dict[str, bytes] = {}
+        self._sweep_at = SWEEP_EVERY
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore {len(self._rows)} entries>"
+
+    async def open(self) -> None:
+        """Do nothing: there is nobody to reach."""
+
+    async def get(self, key: EntryKey) -> bytes | None:
+        """Return the payload under ``key``, None when absent or expired."""
+        row = self._live(key)
+        return None if row is None else row.payload
+
+    async def get_dated(self, key: EntryKey) -> Dated | None:
+        """As ``get``, with the seconds that are left."""
+        row = self._live(key)
+        return None if row is None else Dated(row.payload, row.expires_s - self._clock())
+
+    async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
+        """Keep ``payload`` and ``record`` for ``retention_s`` seconds."""
+        self._check_open()
+        now = self._clock()
+        self._rows[key] = _Row(payload, record, now + retention_s)
+        if len(self._rows) >= self._sweep_at:
+            self._rows = {k: row for k, row in self._rows.items() if row.expires_s > now}
+            self._sweep_at = max(SWEEP_EVERY, 2 * len(self._rows))
+
+    async def delete(self, keys: Collection[EntryKey]) -> None:
+        """Delete payloads and records; absent keys are not an error."""
+        self._check_open()
+        for key in keys:
+            self._rows.pop(key, None)
+
+    async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
+        """Iterate over the index records of live entries."""
+        self._check_open()
+        for key in list(self._rows):
+            row = self._live(key)
+            if row is not None:
+                yield key, row.record
+
+    async def claim(self, name: str, value: bytes) -> bytes:
+        """Return what is kept under ``name``, which is ``value`` if nothing was."""
+        self._check_open()
+        return self._meta.setdefault(name, value)
+
+    async def aclose(self) -> None:
+        """Forget everything."""
+        self._closed = True
+        self._rows.clear()
+        self._meta.clear()
+
+    def _live(self, key: EntryKey) -> _Row | None:
+        self._check_open()
+        row = self._rows.get(key)
+        if row is None or row.expires_s > self._clock():
+            return row
+        del self._rows[key]
+        return None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("memory store: closed")

@@ -1,0 +1,97 @@
+"""Writes to the store in the background: bounded, in order per key, dropped and counted past it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .errors import StoreError
+from .events import Failed, Observer
+from .ports import EntryKey, Store
+
+WORKERS = 4  # a slow write must not hold up all others
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Keep this."""
+
+    key: EntryKey
+    payload: bytes
+    record: bytes
+    retention_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Drop this."""
+
+    key: EntryKey
+
+
+class Writer:
+    """Owns the order of writes: all jobs of one key go through one worker."""
+
+    def __init__(self, store: Store, limit: int, observer: Observer) -> None:
+        self._store = store
+        self._limit = limit
+        self._observer = observer
+        self._queues: list[asyncio.Queue[Put | Delete]] = [asyncio.Queue() for _ in range(WORKERS)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self.waiting = 0
+
+    def start(self) -> None:
+        """Start the workers. Needs a running event loop."""
+        self._tasks = [asyncio.create_task(self._work(queue)) for queue in self._queues]
+
+    def put(self, job: Put) -> bool:
+        """Queue a write; False when too many are waiting, and nothing was queued."""
+        if self.waiting >= self._limit:
+            return False
+        self._enqueue(job)
+        return True
+
+    def delete(self, keys: Iterable[EntryKey]) -> None:
+        """Queue deletions. Never refused: what was removed must not come back at a restart."""
+        for key in keys:
+            self._enqueue(Delete(key))
+
+    async def drain(self) -> None:
+        """Wait until everything queued so far is written or has failed."""
+        await asyncio.gather(*(queue.join() for queue in self._queues))
+
+    async def aclose(self, deadline_s: float) -> None:
+        """Write what is waiting for at most ``deadline_s``, then stop."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self.drain()
+        except TimeoutError:
+            self._observer.notify(Failed("writer.close", "TimeoutError"))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def _enqueue(self, job: Put | Delete) -> None:
+        self.waiting += 1
+        self._queues[job.key[0] % WORKERS].put_nowait(job)
+
+    async def _work(self, queue: asyncio.Queue[Put | Delete]) -> None:
+        while True:
+            job = await queue.get()
+            try:
+                await self._do(job)
+            except StoreError as exc:
+                stage = "store.put" if isinstance(job, Put) else "store.delete"
+                self._observer.notify(Failed(stage, type(exc.__cause__ or exc).__name__))
+            finally:
+                self.waiting -= 1
+                queue.task_done()
+
+    async def _do(self, job: Put | Delete) -> None:
+        match job:
+            case Put():
+                await self._store.put(job.key, job.payload, job.record, job.retention_s)
+            case Delete():
+                await self._store.delete([job.key])

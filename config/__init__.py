@@ -1,0 +1,1 @@
+"""Values: settings, YAML loading, units, the shipped policies."""

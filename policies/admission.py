@@ -1,0 +1,45 @@
+"""May this answer be stored, and for how long?"""
+
+from __future__ import annotations
+
+from .facts import AnswerFacts, Directives
+from .freshness import lifetime_s
+from .policy_values import CategoryPolicy
+from .verdict import Admit, Reason, Refuse
+
+FINISHED = frozenset({"stop", "end_turn", "stop_sequence"})
+FINISHED_WITH_TOOLS = frozenset({"tool_calls", "tool_use"})
+
+
+def admission(policy: CategoryPolicy, facts: AnswerFacts, asked: Directives) -> Admit | Refuse:
+    """Admit only complete, successful answers that the category wants.
+
+    Any other finish reason (``length``, ``content_filter``, an unknown one) is an answer that
+    another try could better.
+    """
+    reason = _refusal(policy, facts, asked)
+    if reason is not None:
+        return Refuse(reason)
+    retention_s = lifetime_s(policy.ttl_s, asked.ttl_s)
+    return Admit(retention_s) if retention_s > 0 else Refuse(Reason.CLIENT_NO_STORE)
+
+
+def _refusal(policy: CategoryPolicy, facts: AnswerFacts, asked: Directives) -> Reason | None:
+    if not policy.cache:
+        return Reason.CATEGORY
+    if asked.no_store:
+        return Reason.CLIENT_NO_STORE
+    if not 200 <= facts.status < 300:
+        return Reason.STATUS
+    if facts.upstream_no_store:
+        return Reason.UPSTREAM_NO_STORE
+    if not facts.complete:
+        return Reason.INCOMPLETE
+    if not facts.finish_reasons:
+        return Reason.EMPTY
+    if facts.has_tool_calls and not policy.tool_answers:
+        return Reason.TOOL_CALLS
+    allowed = FINISHED | FINISHED_WITH_TOOLS if facts.has_tool_calls else FINISHED
+    if not allowed.issuperset(facts.finish_reasons):
+        return Reason.FINISH_REASON
+    return None

@@ -1,0 +1,1 @@
+"""Checks on a pair of prompts that similarity cannot make."""

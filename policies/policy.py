@@ -1,0 +1,99 @@
+"""The policy of a whole file: the only thing of this package that the engine calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import judge as judging
+from .admission import admission
+from .category import DEFAULT, NO_PROTOTYPES, Prototypes, Rules, compile_rules
+from .eligibility import FULL, Access, access
+from .facts import AnswerFacts, Call, Candidate, Directives, Origin
+from .policy_values import CategoryPolicy, resolve
+from .sampling import narrow, shares_in_flight
+from .verdict import Admit, Bypass, Hit, Miss, Refuse
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+
+
+class Policy:
+    """Decides about calls, candidates and answers. Holds no state that a decision changes."""
+
+    def __init__(self, categories: Mapping[str, CategoryPolicy], rules: Rules) -> None:
+        self._categories = dict(categories)
+        self._rules = rules
+        self._prototypes = NO_PROTOTYPES
+
+    def __getitem__(self, category: str) -> CategoryPolicy:
+        """Return a category's policy; that of ``default`` when the file no longer has it."""
+        return self._categories.get(category) or self._categories[DEFAULT]
+
+    def __contains__(self, category: str) -> bool:
+        return category in self._categories
+
+    @property
+    def names(self) -> Sequence[str]:
+        """List the categories, ``default`` included."""
+        return tuple(self._categories)
+
+    def use_prototypes(self, prototypes: Prototypes) -> None:
+        """Decide undecided prompts by ``prototypes`` from now on; until then they are default."""
+        self._prototypes = prototypes
+
+    def access(self, call: Call) -> Access | Bypass:
+        """Decide from the call alone which tiers it may use."""
+        return access(call)
+
+    def by_rule(self, call: Call, origin: Origin) -> str | None:
+        """Return the category that a rule names, None when no rule does."""
+        return self._rules.decide(call, origin)
+
+    def by_meaning(self, vector: NDArray[np.float32] | None) -> str:
+        """Return the category of the nearest examples; without a vector, ``default``."""
+        return DEFAULT if vector is None else self._prototypes.decide(vector)
+
+    def narrow(self, access: Access, call: Call, category: str) -> Access | Bypass:
+        """Narrow ``access`` by what the category allows."""
+        return narrow(access, call, self[category])
+
+    def shares_in_flight(self, call: Call, category: str) -> bool:
+        """Say whether concurrent equal calls may share one answer."""
+        return shares_in_flight(call, self[category])
+
+    def serves_exact(self, call: Call, category: str) -> bool:
+        """Say whether an entry stored under ``category`` may answer its own question today."""
+        known = category in self._categories
+        return known and not isinstance(narrow(FULL, call, self[category]), Bypass)
+
+    def judge_exact(
+        self,
+        category: str,
+        call: Call,
+        key: bytes,
+        created_s: float,
+        stored_ttl_s: float | None,
+        now_s: float,
+    ) -> Hit | Miss:
+        """Judge the entry under the call's own key by its category's policy of today."""
+        return judging.judge_exact(self[category], call, key, created_s, stored_ttl_s, now_s)
+
+    def judge(
+        self, category: str, call: Call, candidates: Sequence[Candidate], now_s: float
+    ) -> Hit | Miss:
+        """Judge the nearest candidates, best first."""
+        return judging.judge(self[category], call, candidates, now_s)
+
+    def admit(self, category: str, facts: AnswerFacts, asked: Directives) -> Admit | Refuse:
+        """Decide whether an answer is stored, and for how long."""
+        return admission(self[category], facts, asked)
+
+
+def compose(settings: Settings) -> Policy:
+    """Compose the policy that ``settings`` describe. Patterns are compiled here, once."""
+    names = dict.fromkeys((*settings.categories, DEFAULT))
+    return Policy({name: resolve(settings, name) for name in names}, compile_rules(settings))

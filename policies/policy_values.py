@@ -1,0 +1,42 @@
+"""One category's policy as plain values, resolved from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryPolicy:
+    """What holds for the prompts of one category."""
+
+    name: str
+    cache: bool
+    semantic: bool
+    similarity_threshold: float
+    ttl_s: float
+    guards: bool
+    max_temperature: float
+    sampled: Literal["exact", "semantic", "bypass"]
+    tool_answers: bool
+    share_sampled: bool
+
+
+def resolve(settings: Settings, name: str) -> CategoryPolicy:
+    """Resolve category ``name``: its own figures, else those of ``defaults``."""
+    fields = settings.effective(name)
+    return CategoryPolicy(
+        name=name,
+        cache=fields.cache,
+        semantic=fields.semantic,
+        similarity_threshold=fields.similarity_threshold,
+        ttl_s=fields.ttl,
+        guards=fields.guards,
+        max_temperature=fields.max_temperature,
+        sampled=fields.sampled,
+        tool_answers=fields.tool_answers,
+        share_sampled=fields.share_sampled,
+    )

@@ -1,0 +1,109 @@
+"""Verdicts: closed, frozen, each with a reason from one closed list.
+
+The reasons are the values of the metric label ``reason`` and of the header ``X-Cache-Reason``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """How a hit was found."""
+
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+
+
+class Reason(StrEnum):
+    """Why a verdict came out as it did. One value, one cause."""
+
+    # hit
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+    # miss
+    NEW = "new"  # nothing near
+    BELOW_THRESHOLD = "below_threshold"
+    GUARD = "guard"
+    EXPIRED = "expired"
+    CLIENT_FRESHNESS = "client_freshness"  # stored, but older than the client accepts
+    CLIENT_NO_CACHE = "client_no_cache"
+    OVER_WINDOW = "over_window"  # longer than the embedder's window: exact tier only
+    EXACT_ONLY = "exact_only"  # tools, n > 1, sampling or policy: exact tier only
+    PAYLOAD_MISSING = "payload_missing"
+    PAYLOAD_CORRUPT = "payload_corrupt"
+    USAGE_UNKNOWN = "usage_unknown"  # the caller asked for usage, the stored answer has none
+    REVALIDATE = "revalidate"  # no recent success of this credential at the upstream
+    EMBEDDER = "embedder"  # embedder failed, was late, or its queue was full
+    STORE = "store"  # store failed or was late
+    INTERNAL = "internal"  # anything else that failed open
+    # bypass
+    CATEGORY = "category"  # the category is not cached
+    CLIENT = "client"
+    ANONYMOUS = "anonymous"  # no credential, and anonymous callers are not allowed to share
+    SAMPLING = "sampling"
+    MALFORMED = "malformed"  # not a request that the dialect understands
+    TOO_LARGE = "too_large"
+    STARTING = "starting"
+    DISABLED = "disabled"
+    STATEFUL = "stateful"  # the answer depends on state outside the request
+    # refusal to store
+    STATUS = "status"
+    INCOMPLETE = "incomplete"
+    FINISH_REASON = "finish_reason"
+    TOOL_CALLS = "tool_calls"
+    UNSUPPORTED = "unsupported"  # the answer holds something that cannot be expressed again
+    UPSTREAM_NO_STORE = "upstream_no_store"
+    CLIENT_NO_STORE = "client_no_store"
+    EMPTY = "empty"
+    BACKLOG = "backlog"  # the background writer was full
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The entry ``key`` may answer."""
+
+    key: bytes
+    tier: Tier
+    reason: Reason
+    category: str
+    similarity: float
+    threshold: float
+    age_s: float
+    ttl_s: float  # what is left of its life by today's policy
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """The model must answer."""
+
+    reason: Reason
+    category: str
+    similarity: float | None = None  # of the best candidate, if there was one
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """The cache takes no part: neither looked up nor stored."""
+
+    reason: Reason
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Store the answer for at most ``retention_s`` seconds."""
+
+    retention_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not store the answer."""
+
+    reason: Reason
+
+
+Verdict = Hit | Miss | Bypass

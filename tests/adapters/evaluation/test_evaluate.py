@@ -1,0 +1,133 @@
+import asyncio
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kindcache.adapters.evaluation.asker import Asker
+from kindcache.adapters.evaluation.evaluate import (
+    EvaluateOptions,
+    Format,
+    Protocol,
+    evaluate,
+    terminal,
+)
+from kindcache.adapters.evaluation.pairs import Direction
+
+PAIRS = """\
+{"id": "p-1", "q1": "where is my order", "q2": "where is my order now", "label": 1, "kind": "a|b"}
+{"id": "p-2", "q1": "buy the stock now", "q2": "sell the stock now", "label": 0, "kind": "swap"}
+"""
+STREAM = """\
+{"id": "s-1", "text": "where is my order", "key": "o", "category": "support"}
+{"id": "s-2", "text": "where is my order please", "key": "o", "category": "support"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "few.jsonl").write_text(PAIRS)
+    (tmp_path / "run.jsonl").write_text(STREAM)
+    return tmp_path
+
+
+def run(asker: Asker, protocol: str, *files: Path, **options: Any) -> tuple[int, str]:
+    out = io.StringIO()
+    chosen = EvaluateOptions(Protocol(protocol), files, out=out, **options)
+    return asyncio.run(evaluate(asker, chosen)), out.getvalue()
+
+
+def test_text_names_the_file_and_its_figures(asker: Any, folder: Path) -> None:
+    code, text = run(asker, "pairs", folder / "few.jsonl")
+    assert code == 0
+    lines = text.splitlines()
+    assert lines[0] == "Pairs, forward"
+    row = next(line for line in lines if line.startswith("few"))
+    assert row.split() == [
+        "few", "2", "100.0", "(20.7-100.0)", "0.0", "(0.0-79.3)",
+        "1.000", "100.0", "@", "0.894", "100.0", "@", "0.894",
+    ]  # fmt: skip
+    assert "few by kind" in lines
+
+
+def test_several_files_share_the_overview(asker: Any, folder: Path) -> None:
+    (folder / "more.jsonl").write_text(PAIRS)
+    _, text = run(asker, "pairs", folder / "few.jsonl", folder / "more.jsonl")
+    overview = text.split("\n\n")[1]
+    assert [line.split()[0] for line in overview.splitlines()[2:4]] == ["few", "more"]
+
+
+def test_streams_have_their_own_table(asker: Any, folder: Path) -> None:
+    code, text = run(asker, "stream", folder / "run.jsonl")
+    assert code == 0
+    row = next(line for line in text.splitlines() if line.startswith("run"))
+    assert row.split()[:5] == ["run", "2", "0", "1", "50.0"]
+
+
+def test_json_holds_counts_and_intervals(asker: Any, folder: Path) -> None:
+    _, text = run(asker, "pairs", folder / "few.jsonl", format=Format.JSON)
+    (report,) = json.loads(text)
+    assert report["source"] == "few"
+    recall = report["overall"]["recall"]
+    assert (recall["part"], recall["whole"], recall["share"]) == (1, 1, 1.0)
+    assert recall["low"] == pytest.approx(0.2065, abs=1e-3)
+    assert [group["name"] for group in report["groups"]["kind"]] == ["a|b", "swap"]
+    _, text = run(asker, "stream", folder / "run.jsonl", format=Format.JSON)
+    assert json.loads(text)[0]["overall"]["hits"]["part"] == 1
+
+
+def test_markdown_gives_tables_and_the_command(
+    asker: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINDCACHE_EVALDATA", str(folder))
+    _, text = run(
+        asker,
+        "pairs",
+        folder / "few.jsonl",
+        format=Format.MARKDOWN,
+        direction=Direction.BOTH,
+        limit=2,
+    )
+    command = "kindcache evaluate pairs $KINDCACHE_EVALDATA/few.jsonl"
+    assert f"{command} --direction both --limit 2 --markdown\n" in text
+    grid = [line for line in text.splitlines() if line.startswith("|")]
+    assert grid[0].startswith("| file | pairs |")
+    widths = {line.replace("\\|", "").count("|") for line in grid[:3]}
+    assert len(widths) == 1
+    assert "| a\\|b |" in text
+    assert "\n\n### few by kind\n\n|" in text
+
+
+def test_the_limit_bounds_each_file(asker: Any, folder: Path) -> None:
+    _, text = run(asker, "pairs", folder / "few.jsonl", limit=1, format=Format.JSON)
+    assert json.loads(text)[0]["overall"]["pairs"] == 1
+
+
+def test_a_bad_file_ends_the_run_before_anything_is_asked(
+    asker: Any, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(asker, "stream", folder / "run.jsonl", folder / "few.jsonl")
+    assert code == 1
+    assert not text
+    assert not asker.filled_in
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"kindcache evaluate: {folder / 'few.jsonl'}:1: ")
+    assert errors.count("\n") == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line_that_is_redrawn_on_terminals_only() -> None:
+    shown = Terminal()
+    progress = terminal(shown, "run")
+    for done in range(1, 1001):
+        progress(done, 1000)
+    assert shown.getvalue().count("\r") == 100
+    assert shown.getvalue().endswith("run: 1,000 of 1,000\n")
+    file = io.StringIO()
+    terminal(file, "run")(1000, 1000)
+    assert not file.getvalue()

@@ -1,0 +1,389 @@
+"""What every store promises."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from kindcache.cache.errors import StoreError
+from kindcache.cache.ports import EntryKey, Store
+from kindcache.cache.stores.dated import DatedStore
+from kindcache.cache.stores.guarded import GuardedStore
+from kindcache.cache.stores.hot import HotStore
+from kindcache.cache.stores.memory import MemoryStore
+from kindcache.cache.stores.redis import RedisStore
+from kindcache.cache.stores.sqlite import SqliteStore
+
+pytestmark = pytest.mark.anyio
+
+HOUR_S = 3600.0
+A = EntryKey(b"A" * 16)
+B = EntryKey(b"B" * 16)
+
+
+class Backend(Protocol):
+    """How the suite makes stores of one kind and lets time pass for them."""
+
+    async def store(self, space: str = "one") -> DatedStore:
+        """Open a store; equal ``space`` = the same data, where the kind keeps data."""
+        ...
+
+    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None: ...
+
+
+class Opened:
+    def __init__(self) -> None:
+        self.stores: list[Store] = []
+
+    async def open(self, store: DatedStore) -> DatedStore:
+        self.stores.append(store)
+        await store.open()
+        return store
+
+    async def aclose(self) -> None:
+        for store in self.stores:
+            await store.aclose()
+
+
+class WithFakeClock(Opened):
+    """Memory, SQLite, and what is wrapped around them."""
+
+    def __init__(self, kind: str, folder: Path, clock: Any) -> None:
+        super().__init__()
+        self._kind = kind
+        self._folder = folder
+        self._clock = clock
+
+    async def store(self, space: str = "one") -> DatedStore:
+        match self._kind:
+            case "memory":
+                return await self.open(MemoryStore(self._clock))
+            case "sqlite":
+                return await self.open(SqliteStore(self._folder / f"{space}.db", self._clock))
+            case "hot":
+                inner = MemoryStore(self._clock)
+                return await self.open(HotStore(inner, self._clock, limit_bytes=1 << 20))
+        guarded = GuardedStore(MemoryStore(self._clock), read_deadline_s=5, write_deadline_s=5)
+        return await self.open(guarded)
+
+    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
+        self._clock.advance(seconds)
+        assert await until()
+
+
+class WithRedis(Opened):
+    """Real expiry: time passes by itself."""
+
+    def __init__(self, url: str, *, hot: bool) -> None:
+        super().__init__()
+        self._url = url
+        self._hot = hot
+        self._run = uuid.uuid4().hex
+
+    async def store(self, space: str = "one") -> DatedStore:
+        store: DatedStore = RedisStore.from_url(self._url, f"test.{self._run}.{space}")
+        if self._hot:
+            store = HotStore(store, time.time, limit_bytes=1 << 20)
+        return await self.open(store)
+
+    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(seconds + 5.0):
+            while not await until():
+                await asyncio.sleep(0.01)
+
+    async def aclose(self) -> None:
+        cleaner = RedisStore.from_url(self._url, f"test.{self._run}.one")
+        await cleaner.delete([key async for key, _ in cleaner.records()])
+        await cleaner.aclose()
+        await super().aclose()
+
+
+KINDS = ["memory", "sqlite", "hot", "guarded", "redis", "hot-redis"]
+PERSISTENT = ["sqlite", "redis", "hot-redis"]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def backend(
+    kind: str, tmp_path: Path, clock: Any, request: pytest.FixtureRequest
+) -> AsyncIterator[Backend]:
+    made: WithFakeClock | WithRedis
+    if kind.endswith("redis"):
+        made = WithRedis(request.getfixturevalue("redis_url"), hot=kind.startswith("hot"))
+    else:
+        made = WithFakeClock(kind, tmp_path, clock)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def store(backend: Backend) -> DatedStore:
+    return await backend.store()
+
+
+async def listed(store: Store) -> dict[EntryKey, bytes]:
+    """All records; fails if a key comes twice."""
+    found: dict[EntryKey, bytes] = {}
+    async for key, record in store.records():
+        assert key not in found
+        found[key] = record
+    return found
+
+
+async def test_missing(store: DatedStore) -> None:
+    assert await store.get(A) is None
+    assert await store.get_dated(A) is None
+    assert await listed(store) == {}
+
+
+async def test_put_and_get(store: DatedStore) -> None:
+    await store.put(A, b"payload", b"record", HOUR_S)
+    assert await store.get(A) == b"payload"
+    assert await store.get(B) is None
+    assert await listed(store) == {A: b"record"}
+
+
+async def test_remaining_time(store: DatedStore) -> None:
+    await store.put(A, b"payload", b"record", HOUR_S)
+    dated = await store.get_dated(A)
+    assert dated is not None
+    assert dated.payload == b"payload"
+    assert dated.left_s == pytest.approx(HOUR_S, abs=60.0)
+
+
+async def test_expired_is_absent(backend: Backend, store: DatedStore) -> None:
+    await store.put(A, b"short", b"short", 0.3)
+    await store.put(B, b"long", b"long", HOUR_S)
+
+    async def gone() -> bool:
+        return await store.get(A) is None and await store.get_dated(A) is None
+
+    assert not await gone()
+    await backend.pass_time(0.31, until=gone)
+    assert await listed(store) == {B: b"long"}
+    assert await store.get(B) == b"long"
+
+
+async def test_expired_can_be_put_again(backend: Backend, store: DatedStore) -> None:
+    await store.put(A, b"old", b"old", 0.05)
+
+    async def gone() -> bool:
+        return await store.get(A) is None
+
+    await backend.pass_time(0.06, until=gone)
+    await store.put(A, b"new", b"new", HOUR_S)
+    assert await store.get(A) == b"new"
+    assert await listed(store) == {A: b"new"}
+
+
+@pytest.mark.parametrize("retention_s", [0.0, -1.0])
+async def test_no_retention_keeps_nothing(store: DatedStore, retention_s: float) -> None:
+    await store.put(A, b"old", b"old", HOUR_S)
+    await store.put(A, b"new", b"new", retention_s)
+    assert await store.get(A) is None
+    assert await listed(store) == {}
+
+
+async def test_replace(backend: Backend, store: DatedStore) -> None:
+    await store.put(A, b"old", b"old record", 0.3)
+    await store.put(A, b"new", b"new record", HOUR_S)
+    await store.put(B, b"other", b"other record", 0.3)
+
+    async def other_is_gone() -> bool:
+        return await store.get(B) is None
+
+    await backend.pass_time(0.31, until=other_is_gone)
+    assert await store.get(A) == b"new"  # with the new expiry
+    assert await listed(store) == {A: b"new record"}
+
+
+async def test_delete(store: DatedStore) -> None:
+    keys = [EntryKey(n.to_bytes(16, "big")) for n in range(600)]
+    await asyncio.gather(*(store.put(key, b"p", b"r", HOUR_S) for key in keys))
+    await store.put(A, b"kept", b"kept", HOUR_S)
+    await store.delete([*keys, B])
+    assert await store.get(keys[0]) is None
+    assert await store.get(keys[-1]) is None
+    assert await listed(store) == {A: b"kept"}
+
+
+async def test_delete_absent(store: DatedStore) -> None:
+    await store.delete([A, B])
+    await store.delete([])
+    await store.put(A, b"payload", b"record", HOUR_S)
+    assert await store.get(A) == b"payload"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\x00\xff\r\n{}*?[\x00", os.urandom(1 << 22)],
+    ids=["empty", "odd bytes", "4 MiB"],
+)
+async def test_values_are_kept_byte_for_byte(backend: Backend, payload: bytes) -> None:
+    store = await backend.store()
+    key = EntryKey(b"\x00\xff{}\r\n*?[]\\: \x80~}")
+    await store.put(key, payload, payload[:1000], HOUR_S)
+    assert await store.get(key) == payload
+    assert await listed(store) == {key: payload[:1000]}
+
+
+async def test_both_or_neither(store: DatedStore) -> None:
+    """A cancelled put leaves a whole entry or none."""
+    keys = [EntryKey(n.to_bytes(16, "big")) for n in range(40)]
+    payload = os.urandom(1 << 16)
+    for turns, key in enumerate(keys):
+        task = asyncio.create_task(store.put(key, payload, payload[:999], HOUR_S))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await store.put(A, b"after", b"after", HOUR_S)
+    records = await listed(store)
+    assert records[A] == b"after"
+    for key in keys:
+        found = await store.get(key)
+        assert (found, records.get(key)) in [(None, None), (payload, payload[:999])]
+
+
+async def test_cancelled_reads_disturb_nobody(store: DatedStore) -> None:
+    keys = [EntryKey(n.to_bytes(16, "big")) for n in range(40)]
+    for key in keys:
+        await store.put(key, key * 100, key, HOUR_S)
+    for turns, key in enumerate(keys):
+        task = asyncio.create_task(store.get(key))
+        for _ in range(turns % 12):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    assert [await store.get(key) for key in keys] == [key * 100 for key in keys]
+
+
+async def test_claim_is_atomic(backend: Backend) -> None:
+    store = await backend.store()
+    values = [os.urandom(16) for _ in range(50)]
+    kept = await asyncio.gather(*(store.claim("epoch", value) for value in values))
+    assert len(set(kept)) == 1
+    assert kept[0] in values
+    assert await store.claim("epoch", b"later") == kept[0]
+    assert await store.claim("another", b"its own") == b"its own"
+    assert await listed(store) == {}
+
+
+async def test_records_of_many(store: DatedStore) -> None:
+    wanted = {EntryKey(os.urandom(16)): os.urandom(20) for _ in range(1500)}
+    await asyncio.gather(*(store.put(k, b"p", record, HOUR_S) for k, record in wanted.items()))
+    assert await listed(store) == wanted
+
+
+async def test_records_while_writing(store: DatedStore) -> None:
+    keys = [EntryKey(os.urandom(16)) for _ in range(1200)]
+    await asyncio.gather(*(store.put(key, b"p", b"r", HOUR_S) for key in keys))
+    seen: set[EntryKey] = set()
+    async for key, _ in store.records():
+        assert key not in seen
+        seen.add(key)
+        if len(seen) % 100 == 1:  # delete and put again what was listed, and what was not
+            await store.delete([key, keys[0]])
+            await store.put(key, b"p", b"r", HOUR_S)
+            await store.put(keys[0], b"p", b"r", HOUR_S)
+            await store.put(EntryKey(os.urandom(16)), b"p", b"r", HOUR_S)
+    assert seen >= set(keys[1:])
+
+
+async def test_many_at_once(store: DatedStore) -> None:
+    """200 mixed calls, each key owned by one task, so that each knows what it must read."""
+
+    async def work(number: int) -> None:
+        key = EntryKey(number.to_bytes(16, "big"))
+        rng = random.Random(number)
+        for turn in range(3):
+            value = b"%d.%d." % (number, turn) * rng.randrange(1, 200)
+            await store.put(key, value, value[:50], HOUR_S)
+            assert await store.get(key) == value
+            if rng.random() < 0.5:
+                await store.delete([key])
+                assert await store.get(key) is None
+        await store.put(key, b"last", b"%d" % number, HOUR_S)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for number in range(200):
+            group.create_task(work(number))
+    records = await listed(store)
+    assert sorted(records.values()) == sorted(b"%d" % number for number in range(200))
+
+
+async def test_spaces_are_apart(backend: Backend) -> None:
+    one, two = await backend.store("one"), await backend.store("one.two")
+    await one.put(A, b"one", b"one", HOUR_S)
+    await two.put(A, b"two", b"two", HOUR_S)
+    await two.put(B, b"two", b"two", HOUR_S)
+    await two.claim("name", b"two")
+    assert await one.get(A) == b"one"
+    assert await one.get(B) is None
+    assert await listed(one) == {A: b"one"}
+    assert await one.claim("name", b"one") == b"one"
+    await two.delete([A])
+    assert await one.get(A) == b"one"
+    await two.delete([B])
+
+
+async def test_closed(store: DatedStore) -> None:
+    await store.put(A, b"payload", b"record", HOUR_S)
+    await store.aclose()
+    await store.aclose()
+    with pytest.raises(StoreError):
+        await store.get(A)
+    with pytest.raises(StoreError):
+        await store.put(A, b"payload", b"record", HOUR_S)
+    with pytest.raises(StoreError):
+        await store.delete([A])
+    with pytest.raises(StoreError):
+        await store.claim("name", b"value")
+    with pytest.raises(StoreError):
+        await listed(store)
+
+
+async def test_close_of_what_was_never_opened(clock: Any, tmp_path: Path, redis_url: str) -> None:
+    for store in (
+        MemoryStore(clock),
+        SqliteStore(tmp_path / "never.db", clock),
+        RedisStore.from_url(redis_url, "never"),
+    ):
+        await store.aclose()
+    assert not (tmp_path / "never.db").exists()
+
+
+@pytest.mark.parametrize("kind", PERSISTENT)
+async def test_reopened_keeps_everything(backend: Backend) -> None:
+    first = await backend.store()
+    await first.put(A, b"payload", b"record", HOUR_S)
+    epoch = await first.claim("epoch", b"first")
+    await first.aclose()
+    second = await backend.store()
+    dated = await second.get_dated(A)
+    assert dated is not None
+    assert dated.payload == b"payload"
+    assert dated.left_s == pytest.approx(HOUR_S, abs=60.0)
+    assert await listed(second) == {A: b"record"}
+    assert await second.claim("epoch", b"second") == epoch
+
+
+@pytest.mark.parametrize("kind", PERSISTENT)
+async def test_claim_is_shared(backend: Backend) -> None:
+    stores = [await backend.store() for _ in range(4)]
+    kept = await asyncio.gather(
+        *(store.claim("epoch", b"%d" % number) for number, store in enumerate(stores * 5))
+    )
+    assert len(set(kept)) == 1
