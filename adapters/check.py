@@ -14,82 +14,89 @@ _GAP = "  "
 _NONE = "-"
 _COLUMNS = (
     ("category", str.ljust),
-    ("chosen by", str.ljust),
-    ("tiers", str.ljust),
-    ("similarity", str.rjust),
+    ("rules", str.rjust),
+    ("examples", str.rjust),
+    ("matching", str.ljust),
+    ("at least", str.rjust),
     ("ttl", str.rjust),
     ("guards", str.ljust),
     ("sampled", str.ljust),
     ("quota", str.rjust),
     ("priority", str.rjust),
 )
-_SAMPLED = {"exact": "exact only", "semantic": "as others", "bypass": "not cached"}
+_SAMPLED = {"exact": "exact", "semantic": "semantic", "bypass": "not cached"}
 
 
 def effective_table(settings: Settings, width: int = 100) -> str:
     """Render one row per category, in the file's order, for a terminal ``width`` columns wide.
 
-    Where the rows do not fit, each category becomes a block of lines. Ends without a newline.
+    Where the rows do not fit, columns with one value for all move below the table; where that is
+    not enough, each category becomes a block of lines. Ends without a newline.
     """
     rows = [_row(settings, name) for name in settings.category_names]
-    headings = [heading for heading, _ in _COLUMNS]
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    if sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-        return "\n\n".join(_block(headings, row) for row in rows)
-    rule = ["-" * size for size in widths]
-    return "\n".join(_line(cells, widths) for cells in (headings, rule, *rows))
+    every = range(len(_COLUMNS))
+    whole = _table(rows, every)
+    if _fits(whole, width):
+        return whole
+    same = {number for number in every if len({row[number] for row in rows} - {_NONE}) == 1}
+    table = _table(rows, [number for number in every if number not in same])
+    if _fits(table, width):
+        return f"{table}\n\nSame for all: {_values_for_all(rows, sorted(same))}"
+    return "\n\n".join(_block(row) for row in rows)
 
 
 def _row(settings: Settings, name: str) -> list[str]:
     policy = settings.effective(name)
+    category = settings.categories.get(name)
     semantic = policy.cache and policy.semantic
     return [
         name,
-        _chosen_by(settings, name),
-        _tiers(policy),
+        _count(category.match if category else ()),
+        _count(category.examples if category else ()),
+        _matching(policy),
         f"{policy.similarity_threshold:.4g}" if semantic else _NONE,
         format_duration(policy.ttl) if policy.cache else _NONE,
         ("on" if policy.guards else "OFF") if semantic else _NONE,
-        _sampled(policy) if policy.cache else _NONE,
+        f"t>{policy.max_temperature:g} {_SAMPLED[policy.sampled]}" if policy.cache else _NONE,
         format_share(policy.quota) if policy.quota else _NONE,
         f"{policy.priority:g}",
     ]
 
 
-def _tiers(policy: Effective) -> str:
+def _count(items: Sequence[object]) -> str:
+    return str(len(items)) if items else _NONE
+
+
+def _matching(policy: Effective) -> str:
     if not policy.cache:
         return "not cached"
-    return "exact, semantic" if policy.semantic else "exact"
+    return "semantic" if policy.semantic else "exact"
 
 
-def _sampled(policy: Effective) -> str:
-    return f"t>{policy.max_temperature:g} {_SAMPLED[policy.sampled]}"
-
-
-def _chosen_by(settings: Settings, name: str) -> str:
-    """Say how many rules and examples lead to category ``name``."""
-    category = settings.categories.get(name)
-    parts = [
-        f"{count} {word}{'s' if count > 1 else ''}"
-        for count, word in (
-            (len(category.match) if category else 0, "rule"),
-            (len(category.examples) if category else 0, "example"),
-        )
-        if count
-    ]
-    if name == "default":
-        parts.append("no other")
-    return ", ".join(parts) or "header only"
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    aligned = (
-        align(cell, size) for cell, size, (_, align) in zip(cells, widths, _COLUMNS, strict=True)
+def _table(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> str:
+    headings = [heading for heading, _ in _COLUMNS]
+    widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(len(headings))]
+    rule = ["-" * size for size in widths]
+    return "\n".join(
+        _GAP.join(_COLUMNS[number][1](row[number], widths[number]) for number in columns).rstrip()
+        for row in (headings, rule, *rows)
     )
-    return _GAP.join(aligned).rstrip()
 
 
-def _block(headings: Sequence[str], row: Sequence[str]) -> str:
-    size = max(map(len, headings))
-    pairs = list(zip(headings, row, strict=True))[1:]
-    return "\n".join([row[0], *(f"  {heading.ljust(size)}  {cell}" for heading, cell in pairs)])
+def _fits(text: str, width: int) -> bool:
+    return all(len(line) <= width for line in text.splitlines())
+
+
+def _values_for_all(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> str:
+    values = {
+        number: next(row[number] for row in rows if row[number] != _NONE) for number in columns
+    }
+    return ", ".join(f"{_COLUMNS[number][0]} {value}" for number, value in values.items())
+
+
+def _block(row: Sequence[str]) -> str:
+    size = max(len(heading) for heading, _ in _COLUMNS)
+    pairs = list(zip(_COLUMNS, row, strict=True))[1:]
+    return "\n".join(
+        [row[0], *(f"  {heading.ljust(size)}  {cell}" for (heading, _), cell in pairs)]
+    )

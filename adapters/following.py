@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from enum import Enum, auto
 
 from ..cache.outcome import Follow
@@ -68,17 +67,16 @@ async def _read_along(
 ) -> Followed | None:
     """Pass the leader's stream on as it comes; None when it is none that can be shared."""
     started = False
-    async with aclosing(follow.flight.messages()) as messages:
-        async for message in messages:
-            if message["type"] == "http.response.start":
-                if not _is_live(message):
-                    return None
-                started = True
-                await send({**message, "headers": [*message["headers"], *extra]})
-                continue
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
-                return Followed.ANSWERED
+    async for message in follow.flight.messages():
+        if message["type"] == "http.response.start":
+            if not _is_live(message):
+                return None
+            started = True
+            await send({**message, "headers": [*message["headers"], *extra]})
+            continue
+        await send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            return Followed.ANSWERED
     if started:
         raise Truncated
     return None

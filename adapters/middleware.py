@@ -6,6 +6,7 @@ Importing this module costs next to nothing: everything heavy is loaded when the
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ class KindcacheMiddleware:
 
     ``config`` is a policy file or ready settings; without it the file that ``KINDCACHE_CONFIG``
     names, else the shipped one. ``upstream`` identifies what answers behind ``app``, where several
-    caches share a store. The cache starts with the server's lifespan, or on the first request where
-    there is none. A configuration that cannot work raises at start; nothing else ever does.
+    caches share a store. The cache starts with the server's lifespan, where a configuration that
+    cannot work raises; without a lifespan it starts on the first request, and such a configuration
+    is logged and everything passes through.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class KindcacheMiddleware:
         self._disabled = os.environ.get(DISABLED_VARIABLE, "") not in {"", "0"}
         self._starting: asyncio.Task[Service] | None = None
         self._admin: Admin | None = None
+        self._refused = False
         self.service: Service | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,11 +94,20 @@ class KindcacheMiddleware:
             await self.app(scope, receive, send)
 
     async def _start_late(self) -> Service | None:
+        from ..cache.errors import KindcacheError  # noqa: PLC0415
+
+        if self._refused:
+            return None
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 return await self.open()
         except TimeoutError:
             return None  # it goes on starting; until it has, the app answers
+        except (KindcacheError, ValueError) as exc:
+            if not self._refused:
+                logging.getLogger("kindcache").error("not started, everything passes: %s", exc)
+            self._refused = True
+            return None
 
     async def _open(self) -> Service:
         settings = _settings(self._config)

@@ -38,7 +38,8 @@ def _without_null(node: Any) -> Any:
     kept = {
         key: _without_null(value)
         for key, value in node.items()
-        if not (key == "default" and value is None) and not (key == "title" and isinstance(value, str))
+        if not (key == "default" and value is None)
+        and not (key == "title" and isinstance(value, str))
     }
     options = kept.get("anyOf", [])
     real = [option for option in options if option != {"type": "null"}]

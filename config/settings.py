@@ -339,7 +339,7 @@ class Category(CategoryFields):
     """One kind of prompt."""
 
     match: OneOrMany[Rule] = Field(
-        default=(), description="Rules, tried in the file's order before any example."
+        default=(), description="One rule or a list, tried in the file's order before any example."
     )
     examples: Many[Text] = Field(
         default=(), description="Prompts of this kind; the nearest example decides a category."

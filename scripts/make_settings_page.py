@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,20 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
-UNITS = (
+Unit = tuple[Callable[..., Any], str, Callable[..., str]]
+UNITS: tuple[Unit, ...] = (
     (parse_duration, "duration", format_duration),
     (parse_size, "size", format_size),
     (parse_share, "share", format_share),
 )
+KINDS: dict[Any, str] = {
+    tuple: "list",
+    dict: "mapping",
+    bool: "`true` or `false`",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
 BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     *(
         (name, type(field.default))
@@ -37,8 +46,9 @@ BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
 HEAD = """\
 # Settings
 
-One YAML file. Everything has a default, so that an empty file is a valid one. `kindcache check FILE`
-names every mistake with its line and the nearest valid key, and prints the effective policy.
+One YAML file. Everything has a default, so that an empty file is a valid one.
+`kindcache check FILE` names every mistake with its line and the nearest valid key, and prints the
+effective policy.
 The shipped policies are `config/default.yaml`; shorter files are in `config/examples/`.
 
 This page is made from the settings models by `scripts/make_settings_page.py`.
@@ -83,7 +93,8 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | kind | default | what it does, and why the default |"
     yield "|---|---|---|---|"
     for key, field in model.model_fields.items():
-        yield f"| `{key}` | {_kind(field)} | {_default(name, field)} | {_meaning(key, field)} |"
+        cells = (f"`{key}`", _kind(field), _default(name, key, field), _meaning(key, field))
+        yield f"| {' | '.join(cells)} |"
 
 
 def _meaning(key: str, field: FieldInfo) -> str:
@@ -97,51 +108,37 @@ def _meaning(key: str, field: FieldInfo) -> str:
 def _kind(field: FieldInfo) -> str:
     unit = _unit(field)
     if unit is not None:
-        return str(unit[1])
-    text = str(field.annotation)
-    known = (
-        ("Literal", " or ".join(f"`{word}`" for word in _words(field.annotation))),
-        ("Rule", "rule or list of rules"),
-        ("tuple", "list"),
-        ("dict", "mapping"),
-        ("bool", "`true` or `false`"),
-        ("int", "whole number"),
-        ("float", "number"),
-        ("str", "text"),
-    )
-    return next(words for part, words in known if part in text)
+        return unit[1]
+    leaves = list(_leaves(field.annotation))
+    words = [f"`{leaf}`" for leaf in leaves if isinstance(leaf, str)]
+    return " or ".join(words) or next(KINDS[leaf] for leaf in leaves if leaf in KINDS)
 
 
-def _words(annotation: Any) -> list[str]:
-    """Return the choices of a ``Literal``, however deep it stands."""
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the types and the literal words that ``annotation`` is made of, outermost first."""
     parts = getattr(annotation, "__args__", ())
-    found = [str(part) for part in parts if isinstance(part, str)]
-    return found or [word for part in parts for word in _words(part)]
+    origin = getattr(annotation, "__origin__", None)
+    if not parts or origin in (tuple, dict):
+        yield origin or annotation
+    for part in parts:
+        yield from _leaves(part)
 
 
-def _default(block: str, field: FieldInfo) -> str:
+def _default(block: str, key: str, field: FieldInfo) -> str:
+    value = field.default
     if field.is_required():
         return "required"
-    value = field.default
-    if value is None:
-        inherited = block == "categories.NAME" and "quota" not in (field.title or "")
-        return "as in `defaults`" if inherited and _inherits(field) else "none"
-    if value in ("", ()):
-        return "empty" if value == "" else "none"
+    if value is None and block == "categories.NAME" and key in models.CategoryFields.model_fields:
+        return "as in `defaults`"
+    if value in (None, ()):
+        return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     unit = _unit(field)
-    return f"`{unit[2](value) if unit else value}`"
+    return f"`{unit[2](value) if unit else value}`" if value != "" else "empty"
 
 
-def _inherits(field: FieldInfo) -> bool:
-    return any(
-        field.description == general.description
-        for general in models.CategoryFields.model_fields.values()
-    )
-
-
-def _unit(field: FieldInfo) -> tuple[Any, str, Any] | None:
+def _unit(field: FieldInfo) -> Unit | None:
     """Return the unit of ``field``: its parser, its name, its formatter."""
     found = [*field.metadata, *_metadata(field.annotation)]
     parsers = [item.func for item in found if isinstance(item, BeforeValidator)]

@@ -36,6 +36,7 @@ class RedisServer:
         self.folder = folder
         self.appendonly = appendonly
         self.port = _free_port()
+        self.options: dict[str, str] = {}  # further ones, by name without dashes
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +59,7 @@ class RedisServer:
             "save": "",
             "appendonly": "yes" if self.appendonly else "no",
             "appendfsync": "always",
+            **self.options,
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)

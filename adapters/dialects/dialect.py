@@ -45,8 +45,15 @@ class Recorder(Protocol):
 class Dialect(Protocol):
     """One wire format: request to ``Call``, answer to ``Answer`` and back."""
 
-    name: str
-    paths: Sequence[str]  # path endings that speak it, "/chat/completions"
+    @property
+    def name(self) -> str:
+        """Return its name, "openai.chat"."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Return the path endings that speak it, "/chat/completions"."""
+        ...
 
     def parse(self, path: str, body: bytes) -> Parsed:
         """Understand a request body. Raises ``Unparsable``."""

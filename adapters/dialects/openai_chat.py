@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ class OpenAIChat:
     """Chat completions. Implements ``Dialect``."""
 
     name = "openai.chat"
-    paths = ("/chat/completions",)
+    paths: Sequence[str] = ("/chat/completions",)
 
     def parse(self, path: str, body: bytes) -> Parsed:
         """Understand a request body. Raises ``Unparsable``.

@@ -128,6 +128,7 @@ class PrometheusObserver:
 
     def _looked_up(self, event: LookedUp) -> None:
         verdict = event.verdict
+        best: float | None
         match verdict:
             case Hit(similarity=similarity):
                 result, best = "hit", similarity

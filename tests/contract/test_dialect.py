@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from kindcache.adapters.dialects.dialect import Dialect, Parsed, Unparsable, Unstorable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.cache.entry import Answer, Choice, ToolCall
@@ -212,7 +212,7 @@ CASES = {case.dialect.name: case for case in (OPENAI_CHAT,)}
 PAIRS = [(case, name) for case in CASES.values() for name in case.pairs]
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
 def case(request: pytest.FixtureRequest) -> Case:
     found = request.param
     assert isinstance(found, Case)
@@ -405,9 +405,7 @@ class TestParsing:
         @given(st.integers(0, len(wire) - 1), st.integers(0, 9), st.binary(max_size=9))
         def check(at: int, gone: int, put: bytes) -> None:
             body = wire[:at] + put + wire[at + gone :]
-            try:
+            with contextlib.suppress(Unparsable):
                 case.dialect.parse("/v1", body)
-            except Unparsable:
-                pass
 
         check()

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -21,6 +21,7 @@ from kindcache.cache.stores.hot import HotStore
 from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.stores.redis import RedisStore
 from kindcache.cache.stores.sqlite import SqliteStore
+from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ class Opened:
 class WithFakeClock(Opened):
     """Memory, SQLite, and what is wrapped around them."""
 
-    def __init__(self, kind: str, folder: Path, clock: Any) -> None:
+    def __init__(self, kind: str, folder: Path, clock: FakeClock) -> None:
         super().__init__()
         self._kind = kind
         self._folder = folder
@@ -117,7 +118,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def backend(
-    kind: str, tmp_path: Path, clock: Any, request: pytest.FixtureRequest
+    kind: str, tmp_path: Path, clock: FakeClock, request: pytest.FixtureRequest
 ) -> AsyncIterator[Backend]:
     made: WithFakeClock | WithRedis
     if kind.endswith("redis"):
@@ -355,7 +356,9 @@ async def test_closed(store: DatedStore) -> None:
         await listed(store)
 
 
-async def test_close_of_what_was_never_opened(clock: Any, tmp_path: Path, redis_url: str) -> None:
+async def test_close_of_what_was_never_opened(
+    clock: FakeClock, tmp_path: Path, redis_url: str
+) -> None:
     for store in (
         MemoryStore(clock),
         SqliteStore(tmp_path / "never.db", clock),

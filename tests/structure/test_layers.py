@@ -24,7 +24,7 @@ WEB = frozenset({"aiohttp", "fastapi", "httptools", "httpx", "httpx2", "starlett
 MAY_USE_WEB = frozenset({"kindcache.cache.embedders.remote"})
 
 # The one place that turns any failure of the cache into a miss.
-FAIL_OPEN = frozenset({"kindcache.cache.engine"})
+FAIL_OPEN = frozenset({"kindcache.cache.fail_open"})
 
 EMPTY_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"})
 MOST_LINES = 500

@@ -129,6 +129,7 @@ def test_the_tests_pass_without_the_sources(root: Path, python: Path, tmp_path: 
         root / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__")
     )
     chosen = [f"tests/{name}" for name in RUN_ON_THE_WHEEL if (tmp_path / "tests" / name).is_dir()]
+    assert chosen
     quick = ("-q", "-x", "-m", "not slow and not evaldata", "-p", "no:cacheprovider")
     output = run("-m", "pytest", *quick, *chosen, cwd=tmp_path, python=python)
     assert " passed" in output

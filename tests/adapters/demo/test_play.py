@@ -91,8 +91,10 @@ class CarelessProxy:
 
     def _streamed(self, text: str, headers: dict[str, str]) -> web.Response:
         deltas = [{"role": "assistant", "content": ""}, *({"content": word} for word in [text])]
-        frames = [{"model": "tiny-demo", "choices": [{"index": 0, "delta": d}]} for d in deltas]
-        frames.append({"model": "tiny-demo", "choices": [], "usage": {"total_tokens": 7}})
+        frames: list[dict[str, Any]] = [
+            {"model": "tiny-demo", "choices": [{"index": 0, "delta": d}]} for d in deltas
+        ]
+        frames += [{"model": "tiny-demo", "choices": [], "usage": {"total_tokens": 7}}]
         lines = [f"data: {json.dumps(frame)}\n\n" for frame in frames]
         body = "".join([*lines, "data: [DONE]\n\n"])
         return web.Response(text=body, content_type="text/event-stream", headers=headers)
@@ -258,7 +260,7 @@ def test_a_proxy_that_is_not_there_is_named(
 def unused_port() -> int:
     async def find() -> int:
         server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
+        port = int(server.sockets[0].getsockname()[1])
         server.close()
         await server.wait_closed()
         return port

@@ -44,7 +44,7 @@ HIT, MISS, BYPASS = Result.HIT, Result.MISS, Result.BYPASS
         ({"entry": "e9", "text": "from yesterday"}, Ruling.UNKNOWN),
     ],
 )
-def test_a_hit_is_judged_by_its_entry_then_by_its_text(hit: dict[str, str], ruling: Ruling) -> None:
+def test_a_hit_is_judged_by_its_entry_then_by_its_text(hit: dict[str, Any], ruling: Ruling) -> None:
     shrug = "I cannot help with that."
     outcomes = [
         outcome("a", MISS, entry="e1"),

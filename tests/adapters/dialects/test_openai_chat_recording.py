@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-
 from kindcache.adapters.dialects.dialect import Unstorable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.cache.entry import Answer, Choice, ToolCall, encode
@@ -82,6 +81,18 @@ def test_usage_of_the_last_chunk_counts() -> None:
 
     assert isinstance(found, Answer)
     assert found.usage == {"total_tokens": 5}
+
+
+def test_chunk_without_content_or_choices_is_harmless() -> None:
+    found = streamed(
+        chunk(piece(SAID)),
+        chunk({"index": 0, "finish_reason": None, "content_filter_offsets": {"end_offset": 1}}),
+        b'data: {"id":"chatcmpl-1","choices":null}\n\n',
+        chunk(piece(None, "stop")),
+        DONE,
+    )
+
+    assert found == HI
 
 
 def test_azure_head_is_taken_from_the_first_real_chunk() -> None:
@@ -172,7 +183,9 @@ TOOL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "ar
         {"tool_calls": [{**TOOL, "type": "custom"}]},
         {"tool_calls": [{**TOOL, "id": None}]},
         {"tool_calls": [{**TOOL, "extra_content": {"google": {"thought_signature": "x"}}}]},
+        {"tool_calls": [{**TOOL, "function": None}]},
         {"tool_calls": [{**TOOL, "function": {"arguments": "{}"}}]},
+        {"tool_calls": [{**TOOL, "function": {"name": "f", "arguments": None}}, {"index": 2}]},
         {"tool_calls": [{**TOOL, "function": {"name": "f", "arguments": {}}}]},
         {"tool_calls": [TOOL, {**TOOL, "id": "d"}]},
         "Hi",

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kindcache.adapters.dialects.sse import Event, EventParser, frame
 
 LIMIT = 1 << 16
@@ -70,7 +71,7 @@ LINES = st.lists(
 def test_split_does_not_matter(wire: bytes, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=8).map(sorted))
     edges = [0, *cuts, len(wire)]
-    pieces = [wire[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [wire[start:end] for start, end in itertools.pairwise(edges)]
 
     assert parse(*pieces) == parse(wire)
 

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kindcache.adapters.dialects.wire_json import (
     MAX_DEPTH,
     NotJson,
@@ -96,7 +95,10 @@ def test_nesting_is_bounded() -> None:
 
 
 def test_removes_one_member_and_leaves_the_others_as_they_were() -> None:
-    wire = b'{ "z":1.50, "cache": {"ttl": 5} ,"big":123456789012345678901234567890, "e":1E5,"u":"\\u00e9\xc3\xa9"}'
+    wire = (
+        b'{ "z":1.50, "cache": {"ttl": 5} ,"big":123456789012345678901234567890,'
+        b' "e":1E5,"u":"\\u00e9\xc3\xa9"}'
+    )
 
     assert without_member(wire, "cache") == (
         b'{"z":1.50,"big":123456789012345678901234567890,"e":1E5,"u":"\\u00e9\xc3\xa9"}'

@@ -1,0 +1,35 @@
+"""An evaluation from the command line: settings, a cache of its own, the protocol."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ...cache.stores.memory import MemoryStore
+from ...config.load import default_path, load
+from ..asgi import Receive, Scope, Send
+from ..build import build
+from .engine_asker import EngineAsker
+from .evaluate import EvaluateOptions, evaluate
+
+
+async def run(options: EvaluateOptions) -> int:
+    """Evaluate with the serving code over a memory store; return the exit code."""
+    settings = load(options.config or default_path())
+    in_memory = settings.store.model_copy(update={"url": "memory://"})
+    service = build(
+        settings.model_copy(update={"store": in_memory}),
+        _nobody,
+        upstream="evaluation",
+        report=lambda line: print(f"kindcache: {line}", file=sys.stderr),
+        store=MemoryStore(clock=time.time),
+    )
+    await service.lifecycle.open()
+    try:
+        return await evaluate(EngineAsker(service.engine), options)
+    finally:
+        await service.lifecycle.aclose()
+
+
+async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise AssertionError("an evaluation asks no model")

@@ -1,0 +1,160 @@
+"""``kindcache serve``: the proxy as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from ..config.addresses import redact_url
+from ..config.load import default_path, load
+from ..config.settings import Settings
+from .asgi import App
+from .demo.model import MODEL, DemoModel
+from .middleware import CONFIG_VARIABLE
+from .proxy import Proxy
+from .upstream import UpstreamApp
+
+UPSTREAM_VARIABLE = "KINDCACHE_UPSTREAM"
+KEEP_ALIVE_S = 75
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the command line asked for."""
+
+    config: Path | None = None
+    upstream: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    demo_latency_s: float = 0.6
+    log_level: str = "warning"
+
+
+class Announcing(uvicorn.Server):
+    """A server that says when it is ready, and how to try it."""
+
+    def __init__(self, config: uvicorn.Config, lines: list[str], started_s: float) -> None:
+        super().__init__(config)
+        self._lines = lines
+        self._started_s = started_s
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """Start, then print what a person needs to know."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            say(f"ready after {time.perf_counter() - self._started_s:.1f} s. Try:")
+            for line in self._lines:
+                print(line, flush=True)
+
+
+def say(line: str) -> None:
+    """Print one line of progress."""
+    print(f"kindcache: {line}", flush=True)
+
+
+def serve(options: ServeOptions, started_s: float) -> int:
+    """Serve until stopped; return the exit code. Raises ``ConfigError`` and ``StartupError``."""
+    settings, own = _settings(options)
+    app, upstream = _upstream(options, settings if own else None)
+    say(f"answers are kept in {redact_url(settings.store.url)}")
+    _tell_who_shares(options, settings)
+    proxy = Proxy(app, settings, upstream=upstream, report=say)
+    server = Announcing(
+        uvicorn.Config(
+            proxy,
+            host=options.host,
+            port=options.port,
+            log_level=options.log_level,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=10,
+        ),
+        _try_it(options, demo=upstream == MODEL),
+        started_s,
+    )
+    try:
+        asyncio.run(server.serve())
+    except KeyboardInterrupt:
+        pass
+    return 0 if server.started else 1
+
+
+def _settings(options: ServeOptions) -> tuple[Settings, bool]:
+    """Return the settings, and whether they are the user's own.
+
+    The shipped ones let callers without a key share answers when only this machine can call: a
+    local model server asks for no key.
+    """
+    named = options.config or os.environ.get(CONFIG_VARIABLE)
+    config = Path(named or default_path())
+    settings = load(config)
+    say(f"policies: {config} ({len(settings.categories)} categories)")
+    if named is None and _is_loopback(options.host):
+        scope = settings.scope.model_copy(update={"anonymous": "share"})
+        settings = settings.model_copy(update={"scope": scope})
+    return settings, named is not None
+
+
+def _upstream(options: ServeOptions, own: Settings | None) -> tuple[App, str]:
+    """Return the app that answers misses, and its identity."""
+    settings = own or Settings()
+    named = options.upstream or os.environ.get(UPSTREAM_VARIABLE)
+    if named is None and "base_url" in settings.upstream.model_fields_set:
+        named = settings.upstream.base_url
+    if named is None:
+        say(
+            f"no upstream named (--upstream or {UPSTREAM_VARIABLE}): answers come from a built-in "
+            f"DEMO model, latency {options.demo_latency_s:g} s"
+        )
+        return DemoModel(latency_s=options.demo_latency_s), MODEL
+    app = UpstreamApp(
+        named,
+        timeout_s=settings.upstream.timeout,
+        connect_timeout_s=settings.upstream.connect_timeout,
+        max_connections=settings.upstream.max_connections,
+    )
+    say(f"upstream: {redact_url(named)}")
+    return app, named
+
+
+def _tell_who_shares(options: ServeOptions, settings: Settings) -> None:
+    if settings.scope.by == "shared":
+        who = "all callers share answers"
+    elif settings.scope.anonymous == "share":
+        who = "callers with the same key share answers, and so do all that send none"
+    else:
+        who = "callers with the same key share answers; without one nothing is cached"
+    say(who)
+    if "all" in who and not _is_loopback(options.host):
+        say(f"WARNING: {options.host} can be reached from outside this machine; see `scope`")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _try_it(options: ServeOptions, *, demo: bool) -> list[str]:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    host = "127.0.0.1" if host in {"0.0.0.0", "[::]"} else host  # noqa: S104 - compared, not bound
+    model = MODEL if demo else "YOUR_MODEL"
+    question = "How do I reverse a list in Python?"
+    body = {"model": model, "messages": [{"role": "user", "content": question}]}
+    key = "" if demo else ' -H "Authorization: Bearer $OPENAI_API_KEY"'
+    return [
+        f"  curl -i http://{host}:{options.port}/v1/chat/completions{key} "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'",
+        "  Send it twice: the second answer says X-Cache: HIT.",
+    ]

@@ -1,0 +1,50 @@
+"""The table of effective policies."""
+
+from __future__ import annotations
+
+import pytest
+from kindcache.adapters.check import effective_table
+from kindcache.config.load import default_path, load, loads
+
+POLICIES = """
+categories:
+  code: {similarity_threshold: 0.9, ttl: 7d, quota: 30%, priority: 3, match: {model: "*-coder"}}
+  reports: {semantic: false, examples: [one, two]}
+  medical: {cache: false}
+"""
+TABLE = """\
+category  rules  examples  matching    at least  ttl  guards  sampled    quota  priority
+--------  -----  --------  ----------  --------  ---  ------  ---------  -----  --------
+code          1         -  semantic         0.9   7d  on      t>1 exact    30%         3
+reports       -         2  exact              -   1h  -       t>1 exact      -         1
+medical       -         -  not cached         -    -  -       -              -         1
+default       -         -  semantic        0.95   1h  on      t>1 exact      -         1"""
+
+
+def test_a_row_says_what_holds_for_a_category() -> None:
+    assert effective_table(loads(POLICIES, "f")) == TABLE
+
+
+def test_guards_that_are_off_stand_out() -> None:
+    assert "OFF" in effective_table(loads("defaults: {guards: false}", "f"))
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 60, 30])
+def test_the_shipped_policies_fit_the_terminal(width: int) -> None:
+    text = effective_table(load(default_path()), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "market_data" in text
+
+
+def test_a_narrow_table_says_below_what_is_the_same_for_all() -> None:
+    text = effective_table(loads(POLICIES, "f"), 75)
+    assert text.splitlines()[0].split() == [
+        "category", "examples", "matching", "at", "least", "ttl", "quota", "priority",
+    ]  # fmt: skip
+    assert text.splitlines()[-1] == "Same for all: rules 1, guards on, sampled t>1 exact, quota 30%"
+
+
+def test_a_very_narrow_terminal_gets_a_block_for_each_category() -> None:
+    blocks = effective_table(loads(POLICIES, "f"), 30).split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == ["code", "reports", "medical", "default"]
+    assert "  at least  0.9" in blocks[0].splitlines()

@@ -1,0 +1,117 @@
+"""The graph: recall against the reference, tombstones, growth, and what hnswlib refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kindcache.cache.index.flat import FlatIndex
+from kindcache.cache.index.hnsw import GraphShape, HnswIndex
+
+from .vectors import paraphrases, prompts, recall
+
+DIM = 48
+
+
+def _both(count: int) -> tuple[HnswIndex, FlatIndex]:
+    rows = prompts(count, DIM)
+    graph, flat = HnswIndex(DIM), FlatIndex(DIM)
+    graph.add_many(range(count), rows)
+    flat.add_many(range(count), rows)
+    return graph, flat
+
+
+def test_near_neighbours_are_found_after_growing_from_nothing() -> None:
+    graph, flat = _both(3000)
+    assert graph.room < 2 * 3000
+    assert recall(graph, flat, paraphrases(prompts(3000, DIM)[::10])) >= 0.98
+
+
+def test_removed_neighbours_do_not_hide_live_ones() -> None:
+    graph, flat = _both(3000)
+    rows = prompts(3000, DIM)
+    nearest_first = [label for label, _ in flat.search(rows[0], 1500)]
+    for label in nearest_first[:-1]:
+        graph.remove(label)
+        flat.remove(label)
+    assert graph.tombstones == 1499
+    assert graph.search(rows[0], 4)[0] == pytest.approx(flat.search(rows[0], 1)[0], abs=1e-5)
+    assert recall(graph, flat, paraphrases(rows[::20])) >= 0.95
+
+
+def test_replacing_leaves_one_live_vector_a_label() -> None:
+    graph, flat = _both(500)
+    moved = prompts(500, DIM, seed=5)
+    for label, row in enumerate(moved):
+        graph.add(label, row)
+        flat.add(label, row)
+    assert len(graph) == 500
+    assert recall(graph, flat, paraphrases(moved)) >= 0.98
+
+
+def test_as_many_neighbours_as_there_are_can_be_had() -> None:
+    graph, flat = _both(1000)
+    for label in range(0, 1000, 2):
+        graph.remove(label)
+        flat.remove(label)
+    query = prompts(1, DIM, seed=9)[0]
+    found = graph.search(query, 10_000)
+    assert len(found) >= 500 * 0.99
+    assert {label for label, _ in found} <= set(range(1, 1000, 2))
+
+
+def test_a_graph_that_cannot_reach_enough_gives_what_it_can() -> None:
+    # Two links a node and a hundred copies of each vector: large parts cannot be reached.
+    graph = HnswIndex(DIM, shape=GraphShape(m=2, ef_construction=2, ef=1))
+    rows = np.repeat(prompts(20, DIM), 100, axis=0)
+    graph.add_many(range(len(rows)), rows)
+    found = graph.search(rows[0], 2000)
+    assert 0 < len(found) <= 2000
+    assert len({label for label, _ in found}) == len(found)
+    for label in range(150, 2000):
+        graph.remove(label)
+    assert len(graph.search(rows[0], 150)) == 150
+
+
+def test_copies_of_one_vector_do_not_hide_the_rest() -> None:
+    graph, flat = _both(1000)
+    copied = prompts(1000, DIM)[3]
+    for label in range(1000, 1300):
+        graph.add(label, copied)
+        flat.add(label, copied)
+    assert recall(graph, flat, paraphrases(prompts(1000, DIM)[::5])) >= 0.98
+
+
+def test_memory_stays_bounded_even_if_nobody_compacts() -> None:
+    graph = HnswIndex(8)
+    rows = prompts(200, 8)
+    for turn in range(100):
+        for label in range(200):
+            graph.add(label, rows[(label + turn) % 200])
+        for label in range(0, 200, 3):
+            graph.remove(label)
+    assert graph.room <= 2 * (HnswIndex.WORST + 1) * 200 + 200
+    assert len(graph) == 133
+
+
+def test_a_snapshot_leaves_out_what_is_removed_while_it_is_read() -> None:
+    graph, _ = _both(300)
+    slices = graph.snapshot()
+    first, _ = next(slices)
+    for label in range(300):
+        if label not in (100, 299):
+            graph.remove(label)
+    rest = [label for labels, _ in slices for label in labels.tolist()]
+    assert first.tolist() == list(range(len(first)))
+    assert {100, 299} <= set(rest)
+
+
+def test_a_batch_with_a_bad_row_adds_nothing() -> None:
+    graph, _ = _both(20)
+    rows = prompts(3, DIM, seed=3)
+    rows[1, 5] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        graph.add_many([50, 51, 52], rows)
+    with pytest.raises(ValueError, match="expected"):
+        graph.add_many([50, 51], prompts(3, DIM))
+    assert len(graph) == 20
