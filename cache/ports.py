@@ -46,10 +46,17 @@ class Encoder(Protocol):
 
 
 class Embedder(Protocol):
-    """What the engine asks for vectors."""
+    """What the engine asks for vectors. Both properties are known once ``open`` has returned."""
 
-    identity: str
-    dim: int
+    @property
+    def identity(self) -> str:
+        """Return the encoder's identity: model, runtime and revision."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Return the length of the vectors."""
+        ...
 
     async def embed(self, text: str) -> Vector | None:
         """Return the vector of ``text``, or None when it is longer than the window.

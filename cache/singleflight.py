@@ -9,7 +9,7 @@ are free to lead themselves, and since the first of them does, they go one at a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from .entry import Payload
@@ -105,6 +105,9 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._flights)
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter(tuple(self._flights.values()))
 
     def join(self, key: EntryKey) -> Flight | None:
         """Join the call in progress for ``key``, if there is one that can be joined."""

@@ -8,6 +8,11 @@ from typing import Any
 import msgspec
 
 MAX_DEPTH = 100  # far above any request in use, far below the interpreter's recursion limit
+MAX_BRACKETS = (
+    100_000  # more of them take the interpreter over 0.1 s, and no request in use has them
+)
+
+_CONTAINERS = frozenset({dict, list})  # exactly what the decoder makes
 
 _decoder = msgspec.json.Decoder()
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -27,13 +32,16 @@ def decode(data: bytes) -> Any:
 
 
 def decode_unambiguous(data: bytes) -> Any:
-    """Decode JSON that has no repeated keys and at most ``MAX_DEPTH`` levels.
+    """Decode JSON without repeated keys, ``MAX_DEPTH`` levels deep, with ``MAX_BRACKETS`` at most.
 
     Of repeated keys one parser takes the first and another the last, so that the cache and the
     model server could read two different requests. Raises ``NotJson``.
     """
+    brackets = data.count(b"{") + data.count(b"[")  # those inside strings too: an upper bound
+    if brackets > MAX_BRACKETS:
+        raise NotJson("too many parts")
     value = decode(data)
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+    if brackets > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise NotJson("nested too deeply")
     if _repeats_keys(data, value):
         raise NotJson("a key is repeated")
@@ -60,8 +68,8 @@ def _is_deeper(value: object, limit: int) -> bool:
         level = [
             child
             for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) in _CONTAINERS
         ]
         if not level:
             return False

@@ -1,8 +1,8 @@
 """An exported model on disk: what is in it, how it is checked, found, built and replaced.
 
-A folder of three files: ``model.onnx``, ``tokenizer.json`` and ``meta.json``, which holds the hashes
-of the other two. It is built once, by another process (``export.py``), so that this one never
-imports torch. Folders appear and change only by renaming.
+A folder of three files: ``model.onnx``, ``tokenizer.json`` and ``meta.json``, which holds the
+hashes of the other two. It is built once, by another process (``export.py``), so that this one
+never imports torch. Folders appear and change only by renaming.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def obtain(
 
 
 def read(folder: Path) -> Artefact | None:
-    """Read and check the artefact in ``folder``; None when it is absent, damaged or of another format."""
+    """Read and check what is in ``folder``; None when absent, damaged or of another format."""
     try:
         meta = msgspec.json.decode((folder / META).read_bytes(), type=Meta)
         model, tokenizer = (folder / MODEL).read_bytes(), (folder / TOKENIZER).read_bytes()
@@ -147,7 +148,9 @@ def _outdated(meta: Meta, weights: Weights, folder: Path) -> bool:
 
 def _build(weights: Weights, runtime: Runtime, folder: Path, report: Report) -> Artefact:
     report(f"Exporting {weights.label} to ONNX ({runtime}); this is done once.")
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    _clear(folder)
+    scratch = _beside(folder)
+    scratch.mkdir()
     try:
         _export(weights, runtime, scratch, report, folder)
         artefact = read(scratch)
@@ -169,23 +172,29 @@ def _export(
     environ = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
     if weights.folder is not None:
         environ["HF_HUB_OFFLINE"] = "1"
-    failure = ""
+    refusal = ""
     with (scratch / "stderr").open("w+", encoding="utf-8", errors="replace") as stderr:
         with subprocess.Popen(  # noqa: S603 - our own module, arguments as a list
             command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environ
         ) as child:
+            limit = threading.Timer(BUILD_LIMIT_S, child.kill)
+            limit.start()
             for line in child.stdout or ():
                 kind, _, text = line.strip().partition(" ")
                 if kind == "report":
                     report(text)
                 elif kind == "refuse":
-                    failure = text
+                    refusal = text
+            child.wait()
+            limit.cancel()
         stderr.seek(0)
-        failure = failure or _last_error(stderr.read())
+        error = _last_error(stderr.read())
     (scratch / "stderr").unlink(missing_ok=True)
+    if refusal:
+        raise StartupError(refusal)
     if child.returncode:
         raise StartupError(
-            f"cannot export {weights.model}: {failure or 'the exporter was ended'}; "
+            f"cannot export {weights.model}: {error or 'the exporter was ended'}; "
             f"{HOW_TO_BUILD} {folder}"
         )
 
@@ -198,19 +207,29 @@ def _last_error(text: str) -> str:
 
 def _replace(folder: Path, new: Path) -> None:
     if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        folder.rename(old / "old")
+        old = _beside(folder)
+        folder.rename(old)
         new.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
     else:
         new.rename(folder)
 
 
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what builders left that were killed. The lock says that none is at work."""
+    if sys.platform != "win32":
+        for left in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 32}"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    Path(name).replace(path)
+    new = _beside(path)
+    new.write_bytes(data)
+    new.replace(path)
 
 
 @contextmanager

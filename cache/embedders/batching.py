@@ -32,11 +32,11 @@ CLOSE_S = 5.0  # an encoder that does not return by then is left behind; its thr
 class Batcher:
     """The ``Embedder`` over a blocking ``Encoder``.
 
-    ``load`` makes the encoder, in the worker thread. A text that finds the thread idle is encoded at
-    once; what queues up meanwhile is taken together, at most ``batch`` texts. Past ``queue`` waiting
-    texts a call raises ``EmbedderBusy``, past ``deadline_s`` ``EmbedderTimeout``. Equal texts in
-    flight are encoded once, texts that nobody waits for any more not at all. If a batch fails, its
-    texts are tried one by one, so that a bad text fails alone. Vectors are read-only.
+    ``load`` makes the encoder, in the worker thread. A text that finds the thread idle is encoded
+    at once; what queues up meanwhile is taken together, at most ``batch`` texts. Past ``queue``
+    waiting texts a call raises ``EmbedderBusy``, past ``deadline_s`` ``EmbedderTimeout``. Equal
+    texts in flight are encoded once, texts that nobody waits for any more not at all. If a batch
+    fails, its texts are tried one by one, so that a bad text fails alone. Vectors are read-only.
 
     Belongs to the event loop that opened it. Adds about 40 us to an encoding when idle.
     """
@@ -83,7 +83,9 @@ class Batcher:
         if self._opened is None:
             self._loop = asyncio.get_running_loop()
             self._opened = self._loop.create_future()
-            self._thread = threading.Thread(target=self._run, name="kindcache-embedder", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, name="kindcache-embedder", daemon=True
+            )
             self._thread.start()
         opened = await asyncio.shield(self._opened)
         if isinstance(opened, EmbedderError | StartupError):

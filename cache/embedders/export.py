@@ -3,10 +3,10 @@
 ``python -m kindcache.cache.embedders.export MODEL RUNTIME FOLDER`` fills ``FOLDER``. Lines on
 standard output begin with ``report`` (progress) or ``refuse`` (why not; exit status 2).
 
-The graph takes ``input_ids`` (n, tokens) int64 and gives ``vector`` (n, dim) float32, normalised. It
-has no attention mask: a batch holds texts of equal length only. The TorchScript exporter
-(``dynamo=False``) is meant: it needs no package besides torch, takes 2 s instead of 8, and its
-int8 graph runs 256 tokens in 17 ms, that of the newer exporter in 27 (torch 2.13, onnxruntime 1.31).
+The graph takes ``input_ids`` (n, tokens) int64 and gives ``vector`` (n, dim) float32, normalised.
+It has no attention mask: a batch holds texts of equal length only. The TorchScript exporter
+(``dynamo=False``) is meant: it needs no package besides torch, takes 2 s instead of 8, and its int8
+graph runs 256 tokens in 17 ms, that of the newer exporter in 27 (torch 2.13, onnxruntime 1.31).
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ SENTENCES = (
     "Which side effects does ibuprofen have when it is taken every day?",
     "SELECT name, COUNT(*) FROM users GROUP BY name HAVING COUNT(*) > 1;",
     "Was kostet die Lieferung nach Österreich?",
-    "The meeting has been moved from Monday to Thursday at 3 pm. Please tell everybody who takes "
-    "part, book a room for eight people, and send me the agenda before noon on Wednesday.",
+    (
+        "The meeting has been moved from Monday to Thursday at 3 pm. Please tell everybody who "
+        "takes part, book a room for eight people, and send me the agenda before noon on Wednesday."
+    ),
     "yes",
 )
 
@@ -195,7 +197,10 @@ def _describe(
         unknown_id=original.reader.unknown_id,
         prefix=original.reader.prefix,
         lower=original.reader.lower,
-        files={artefact.MODEL: artefact.sha256(graph), artefact.TOKENIZER: artefact.sha256(tokenizer)},
+        files={
+            artefact.MODEL: artefact.sha256(graph),
+            artefact.TOKENIZER: artefact.sha256(tokenizer),
+        },
         sample_text=SENTENCES[0],
         sample_vector=[float(value) for value in sample],
         cosine_min=math.floor(float(cosines.min()) * 1e4) / 1e4,

@@ -1,10 +1,11 @@
-"""A deterministic encoder without a model, for tests and dry runs. It knows spelling, not meaning."""
+"""A deterministic encoder without a model, for tests. It knows spelling, not meaning."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,5 +58,5 @@ def _features(words: list[str]) -> Iterator[tuple[str, float]]:
         padded = f"<{word}>"
         for start in range(len(padded) - 2):
             yield f"3{padded[start : start + 3]}", _TRIGRAM_WEIGHT
-    for left, right in zip(words, words[1:], strict=False):
+    for left, right in pairwise(words):
         yield f"{left} {right}", _PAIR_WEIGHT

