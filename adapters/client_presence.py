@@ -79,8 +79,10 @@ class Client:
             raise error
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        message = await self._receive()
+        while message["type"] != "http.disconnect":
+            await asyncio.sleep(0)  # a receive that never waits must not stop the loop
+            message = await self._receive()
         self._leave()
 
     def _leave(self) -> None:

@@ -14,6 +14,7 @@ from yarl import URL
 
 from ..cache.errors import KindcacheError
 from .client_presence import Client, ClientGone
+from .connection_loss import ends_with_connection
 from .hop_by_hop import is_event_stream, request_headers, response_headers
 from .upload import Upload
 from .upstream_failure import Failure, failure_of
@@ -132,7 +133,8 @@ class UpstreamApp:
             await _send_failure(client, failure_of(exc, self._target.origin))
             return
         try:
-            await self._answer(response, client)
+            with ends_with_connection(response):
+                await self._answer(response, client)
         finally:
             response.close()  # returns nothing to the pool that was not read to its end
 

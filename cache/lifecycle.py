@@ -86,9 +86,9 @@ class Lifecycle:
             if self.engine.epoch is None:
                 await self._connect()
             elif not self.loaded:
-                await self._load()
+                await self.load()
             elif tick % EPOCH_EVERY_TICKS == 0:
-                await self._check_epoch()
+                await self.check_epoch()
             if not self._learnt:
                 await self._learn()
             self.engine.memory.expire(self.engine.clock())
@@ -102,7 +102,7 @@ class Lifecycle:
         except StoreError as exc:
             self._failed("open", exc)
 
-    async def _check_epoch(self) -> None:
+    async def check_epoch(self) -> None:
         """Follow the store's epoch; one that was lost is replaced, which is cold, never wrong."""
         try:
             epoch = await self.engine.store.claim("epoch", secrets.token_bytes(16))
@@ -113,7 +113,7 @@ class Lifecycle:
             self.engine.epoch = epoch
             self.engine.memory.clear()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
         """Fill table and index from the store; exact hits are served meanwhile."""
         memory = self.engine.memory
         count = 0

@@ -63,7 +63,7 @@ def _admit(engine: Engine, lead: Lead, received: Received) -> tuple[Admit | Refu
     answer, category = received.answer, lead.miss.category
     facts = AnswerFacts(
         status=received.status,
-        complete=True,
+        complete=len(answer.choices) == lead.ask.call.choices,
         finish_reasons=tuple(choice.finish_reason for choice in answer.choices),
         has_tool_calls=answer.has_tool_calls,
         size_bytes=received.size_bytes,

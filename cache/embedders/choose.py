@@ -44,8 +44,8 @@ def _batched(settings: EmbedderSettings, load: Callable[[], Encoder], *, batch: 
 
 
 def _onnx(settings: EmbedderSettings, report: Callable[[str], None]) -> Encoder:
-    from .artefact import default_root  # noqa: PLC0415 - see the module's first line
-    from .onnx import load  # noqa: PLC0415
+    from .onnx import load  # noqa: PLC0415 - see the module's first line
+    from .shelf import default_root  # noqa: PLC0415
 
     assert settings.runtime == "onnx" or settings.runtime == "onnx-int8"  # noqa: PLR1714 - narrows
     root = Path(settings.artefacts).expanduser() if settings.artefacts else default_root()

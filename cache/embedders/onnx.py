@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from ..errors import EmbedderError, StartupError
 from ..ports import Encoded
-from .artefact import Artefact, Report, Runtime, obtain
+from .artefact import Artefact
+from .shelf import Report, Runtime, obtain
 from .tokens import TokenReader, narrowed
 
 # onnxruntime's errors have no common root besides Exception.

@@ -55,20 +55,17 @@ class HnswIndex:
     once tombstones outnumber the living by ``WORST``.
     """
 
-    __slots__ = (
+    _STATE = (
         "_by_value",
-        "_dim",
         "_graph",
         "_labels",
-        "_lock",
         "_nodes",
-        "_shape",
         "_slot_of",
-        "_turn",
         "_twins",
         "_used",
         "_values",
     )
+    __slots__ = (*_STATE, "_dim", "_lock", "_shape", "_turn")
 
     WORST = 4
 
@@ -81,7 +78,15 @@ class HnswIndex:
         # need none. Who reads also holds the turn, else a busy owner would never let it in.
         self._lock = Lock()
         self._turn = Lock()
-        self._start(room)
+        room = max(room, SMALLEST)
+        self._graph = _new_graph(dim, room, shape)
+        self._labels: Labels = np.full(room, DEAD, dtype=np.int64)  # by slot: its first label
+        self._values: Labels = np.full(room, DEAD, dtype=np.int64)  # by slot: hash of its vector
+        self._by_value: dict[int, int] = {}  # hash -> slot
+        self._twins: dict[int, list[int]] = {}  # slot -> further labels with an equal vector
+        self._slot_of: dict[int, int] = {}
+        self._used = 0  # slots
+        self._nodes = 0  # live slots
 
     def __len__(self) -> int:
         return len(self._slot_of)
@@ -284,20 +289,11 @@ class HnswIndex:
 
     def _compact_now(self) -> None:
         content = list(self.snapshot())
-        self._start(self._nodes)
+        fresh = HnswIndex(self._dim, room=self._nodes, shape=self._shape)
         for labels, rows in content:
-            self._insert(labels, rows)
-
-    def _start(self, room: int) -> None:
-        room = max(room, SMALLEST)
-        self._graph = _new_graph(self._dim, room, self._shape)
-        self._labels: Labels = np.full(room, DEAD, dtype=np.int64)  # by slot: its first label
-        self._values: Labels = np.full(room, DEAD, dtype=np.int64)  # by slot: hash of its vector
-        self._by_value: dict[int, int] = {}  # hash -> slot
-        self._twins: dict[int, list[int]] = {}  # slot -> further labels with an equal vector
-        self._slot_of: dict[int, int] = {}
-        self._used = 0  # slots
-        self._nodes = 0  # live slots
+            fresh._insert(labels, rows)
+        for name in self._STATE:
+            setattr(self, name, getattr(fresh, name))
 
 
 def _new_graph(dim: int, room: int, shape: GraphShape) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..ports import Clock, EntryKey
 from .dated import Dated, DatedStore
 
-ROW_BYTES = 300  # what a row costs beside its payload (key, row, dictionary slot), measured
+ROW_BYTES = 260  # what a row costs beside its payload (key, row, dictionary slot), measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kindcache.adapters.dialects.dialect import Dialect, Parsed, Unparsable, Unstorable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.cache.entry import Answer, Choice, ToolCall

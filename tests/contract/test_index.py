@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.index.flat import FlatIndex
 from kindcache.cache.index.hnsw import HnswIndex
@@ -140,7 +141,7 @@ def test_nothing_is_found_after_everything_was_removed_and_it_fills_again(
         assert len(index) == 0
         assert index.search(POOL[0], 5) == []
     index.add(5, POOL[5])
-    assert index.search(POOL[5], 3) == [(5, pytest.approx(1.0, abs=1e-6))]
+    assert dict(index.search(POOL[5], 3)) == pytest.approx({5: 1.0}, abs=1e-6)
 
 
 @pytest.mark.parametrize("k", [0, -1])
@@ -170,7 +171,7 @@ def test_equal_vectors_are_all_found(make: Callable[[], Index]) -> None:
     assert {label for label, _ in index.search(POOL[0], 40)} == set(range(40))
     for label in range(39):
         index.remove(label)
-    assert index.search(POOL[0], 5) == [(39, pytest.approx(1.0, abs=1e-6))]
+    assert dict(index.search(POOL[0], 5)) == pytest.approx({39: 1.0}, abs=1e-6)
 
 
 def test_the_callers_array_may_change_afterwards(make: Callable[[], Index]) -> None:
@@ -179,7 +180,7 @@ def test_the_callers_array_may_change_afterwards(make: Callable[[], Index]) -> N
         vector = POOL[label].copy()
         index.add(label, vector)
         vector[:] = 0.0
-    assert index.search(POOL[7], 1) == [(7, pytest.approx(1.0, abs=1e-6))]
+    assert dict(index.search(POOL[7], 1)) == pytest.approx({7: 1.0}, abs=1e-6)
 
 
 _BAD = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from redis.asyncio import Redis
 
 from kindcache.cache.errors import StoreError
 from kindcache.cache.ports import EntryKey, Store
@@ -101,9 +102,9 @@ class WithRedis(Opened):
                 await asyncio.sleep(0.01)
 
     async def aclose(self) -> None:
-        cleaner = RedisStore.from_url(self._url, f"test.{self._run}.one")
-        await cleaner.delete([key async for key, _ in cleaner.records()])
-        await cleaner.aclose()
+        async with Redis.from_url(self._url) as client:
+            async for name in client.scan_iter(f"test.{self._run}.*"):
+                await client.unlink(name)
         await super().aclose()
 
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import yaml
+
 from kindcache.adapters.build import Service, build
 from kindcache.adapters.middleware import KindcacheMiddleware
 from kindcache.adapters.upstream import UpstreamApp
 from kindcache.config.load import loads
-
-import yaml
 
 SECRET = {"KINDCACHE_SECRET": "a secret that only tests use"}
 KEY = {"authorization": "Bearer alice"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.dialects.body_directives import read_directives
 from kindcache.policies.facts import NO_DIRECTIVES, Directives
 

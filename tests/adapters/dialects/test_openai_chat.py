@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.dialects.dialect import Parsed, Unparsable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.policies.facts import Call, Directives

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import openai
 import pytest
 import uvicorn
-from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.entry import Answer, Choice, ToolCall
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from kindcache.adapters.dialects.openai_chat import OpenAIChat
+from kindcache.cache.entry import Answer, Choice, ToolCall
 
 USAGE = {
     "prompt_tokens": 9,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.cache.entry import Answer, Choice, ToolCall
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kindcache.adapters.dialects.sse import Event, EventParser, frame
 
 LIMIT = 1 << 16

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kindcache.adapters.dialects.wire_json import (
     MAX_BRACKETS,
     MAX_DEPTH,

@@ -136,7 +136,7 @@ def test_a_dropped_partition_stays_dropped_when_its_build_ends() -> None:
     index.add(KEYS[0], 7, ROWS[7])
     build.run()
     index.finish_build(build)
-    assert index.search(KEYS[0], ROWS[7], 50) == [(7, pytest.approx(1.0, abs=1e-6))]
+    assert dict(index.search(KEYS[0], ROWS[7], 50)) == pytest.approx({7: 1.0}, abs=1e-6)
     assert index.next_build() is None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from kindcache.cache.ports import Index, Matrix
 
 
-def normalised(rows: Matrix) -> Matrix:
+def normalised(rows: NDArray[np.floating[Any]]) -> Matrix:
     unit: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return unit
 

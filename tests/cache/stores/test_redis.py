@@ -206,7 +206,7 @@ async def test_refused_commands_are_errors_that_show_nothing(
         case "full":
             await admin.config_set("maxmemory", 1)
         case "replica":
-            await admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+            await admin.replicaof("127.0.0.1", "1")
         case "wrong type":
             await admin.delete(f"test:p:{{{A.hex()}}}")
             await admin.rpush(f"test:p:{{{A.hex()}}}", "x")
