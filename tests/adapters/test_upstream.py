@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager, closing
 from typing import Any
 
@@ -408,7 +408,7 @@ class TestFailures:
         assert f"http://127.0.0.1:{port}" in error["message"]
 
     async def test_the_name_does_not_exist(self) -> None:
-        async with forwarding("http://upstream.invalid/v1") as driver:
+        async with forwarding("http://upstream.invalid/v1", connect_timeout_s=30) as driver:
             exchange = await driver.chat(PROMPT)
         openai_error(exchange, 502, "upstream_unreachable")
 
@@ -635,15 +635,15 @@ class TestDisconnect:
         upstream.enqueue(Reply((b"x", Act.HANG)))
         app = UpstreamApp(upstream.base_url)
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> MutableMapping[str, Any]:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.body":
                 raise OSError("gone")
 
         scope = {"type": "http", "method": "GET", "path": "/v1/x", "headers": []}
-        await asyncio.wait_for(app(scope, receive, send), 5)  # type: ignore[arg-type]
+        await asyncio.wait_for(app(scope, receive, send), 5)
         await upstream.requests[0].disconnected.passed()
         await app.aclose()
 
@@ -725,14 +725,14 @@ class TestLifecycle:
         assert [exchange.status for exchange in exchanges] == [200] * 10
 
     async def test_websockets_are_refused(self, upstream: ScriptedUpstream) -> None:
-        sent: list[dict[str, Any]] = []
+        sent: list[MutableMapping[str, Any]] = []
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> MutableMapping[str, Any]:
             return {"type": "websocket.connect"}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
-        await UpstreamApp(upstream.base_url)({"type": "websocket"}, receive, send)  # type: ignore[arg-type]
+        await UpstreamApp(upstream.base_url)({"type": "websocket"}, receive, send)
         assert [message["type"] for message in sent] == ["websocket.close"]
         assert sent[0]["code"] == 1011

@@ -55,7 +55,11 @@ class EmbeddingServer:
                 "model": "hashed",
                 # Not normalised and in reverse order: both are allowed.
                 "data": [
-                    {"object": "embedding", "index": index, "embedding": [3.0 * float(x) for x in row]}
+                    {
+                        "object": "embedding",
+                        "index": index,
+                        "embedding": [3.0 * float(x) for x in row],
+                    }
                     for index, row in reversed(list(enumerate(vectors)))
                 ],
                 "usage": {"prompt_tokens": 1, "total_tokens": 1},

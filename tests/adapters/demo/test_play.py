@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
 from kindcache.adapters.demo.client import DemoError, address
 from kindcache.adapters.demo.play import PlayOptions, play
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.demo.summary import (
     Outcome,
     Result,

@@ -3,6 +3,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
+
 from kindcache.adapters.demo.traffic import Kind, Prompt, TrafficError, load
 from kindcache.config.load import default_path
 from kindcache.config.load import load as load_settings
