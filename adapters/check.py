@@ -24,23 +24,28 @@ _COLUMNS = (
     ("quota", str.rjust),
     ("priority", str.rjust),
 )
+_RARELY_DIFFER = ("guards", "sampled")
 _SAMPLED = {"exact": "exact", "semantic": "semantic", "bypass": "not cached"}
 
 
 def effective_table(settings: Settings, width: int = 100) -> str:
     """Render one row per category, in the file's order, for a terminal ``width`` columns wide.
 
-    Where the rows do not fit, columns with one value for all move below the table; where that is
-    not enough, each category becomes a block of lines. Ends without a newline.
+    Where the rows do not fit, guards and sampling move below the table if they are the same for
+    all; where that is not enough, each category becomes a block of lines. Ends without a newline.
     """
     rows = [_row(settings, name) for name in settings.category_names]
     every = range(len(_COLUMNS))
     whole = _table(rows, every)
     if _fits(whole, width):
         return whole
-    same = {number for number in every if len({row[number] for row in rows} - {_NONE}) == 1}
+    same = {
+        number
+        for number, (heading, _) in enumerate(_COLUMNS)
+        if heading in _RARELY_DIFFER and len({row[number] for row in rows} - {_NONE}) == 1
+    }
     table = _table(rows, [number for number in every if number not in same])
-    if _fits(table, width):
+    if same and _fits(table, width):
         return f"{table}\n\nSame for all: {_values_for_all(rows, sorted(same))}"
     return "\n\n".join(_block(row) for row in rows)
 

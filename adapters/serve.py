@@ -76,6 +76,7 @@ def serve(options: ServeOptions, started_s: float) -> int:
             access_log=False,
             lifespan="on",
             server_header=False,
+            date_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=10,
         ),

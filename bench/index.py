@@ -5,9 +5,8 @@
     python bench/index.py --dim 768 --tight 16 512
 
 Vectors are drawn around topics as embedded prompts lie; queries have a stored neighbour at cosine
-0.9. ``--tight`` adds noise so small that topics of a thousand are near-duplicates (templated prompts), the
-hardest case for a graph. recall@1: share of queries whose first neighbour is as near as the exact
-one. Seeded; one thread if the BLAS is told so (OPENBLAS_NUM_THREADS=1).
+0.9. ``--tight`` makes topics of a thousand near-duplicates, as templated prompts are. recall@1:
+share of queries whose first neighbour is as near as the exact one. Seeded.
 """
 
 from __future__ import annotations

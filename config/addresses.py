@@ -13,6 +13,7 @@ STORE_SCHEMES = ("memory", "sqlite", "redis", "rediss", "unix")
 STORES_ACCEPTED = (
     "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
 )
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECRET_PARAMETER = re.compile(
     r"(?i)([?&;][^=&;]*(?:pass|secret|token|key|auth|credential)[^=&;]*=)[^&;#]*"
 )
@@ -27,9 +28,10 @@ def redact_url(url: str) -> str:
     if "@" not in shown or shown.startswith("sqlite:"):
         return shown
     login, _, rest = shown.rpartition("@")
-    scheme, separator, login = login.rpartition("://")
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{f'{user}:***' if colon else '***'}@{rest}"
+    scheme = _SCHEME.match(login)
+    start = scheme.end() if scheme else 0
+    user, colon, _ = login[start:].partition(":")
+    return f"{login[:start]}{f'{user}:***' if colon else '***'}@{rest}"
 
 
 def check_store_url(url: str) -> str:

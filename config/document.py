@@ -16,6 +16,7 @@ import yaml
 from .problems import ConfigError, Path, Problem
 
 _NULL = "tag:yaml.org,2002:null"
+_MAX_NODES = 100_000  # a hundred times the shipped file
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -75,6 +76,8 @@ def parse(text: str, source: str) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         problems = tuple(_inspect(root, (), set(), set())) if root else ()
+        if root and _expanded(root, {}) > _MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=f"aliases expand to over {_MAX_NODES:,} values")
         data = loader.construct_document(root) if root else None
     except yaml.YAMLError as exc:
         raise ConfigError([f"{source}{_where(exc, text)}: {_what(exc)}"]) from exc
@@ -106,6 +109,15 @@ def _inspect(
         yield from _inspect_keys(node, path)
         for key, value in node.value:
             yield from _inspect(value, (*path, _text(key)), below, done)
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values below ``node`` as a program sees them, aliases written out."""
+    if id(node) not in known:
+        parts = () if isinstance(node, yaml.ScalarNode) else node.value
+        below = (part for item in parts for part in (item if isinstance(item, tuple) else (item,)))
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in below)
+    return known[id(node)]
 
 
 def _inspect_keys(node: yaml.MappingNode, path: Path) -> Iterator[Problem]:

@@ -37,6 +37,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "finite_number": lambda _: "is not finite",
     "bool_type": lambda _: "is neither true nor false",
     "string_type": lambda _: "is not text; put it in quotes",
+    "string_unicode": lambda _: "is not text",
     "dict_type": lambda _: "is not a mapping of keys and values",
     "model_type": lambda _: "is not a mapping of keys and values",
     "tuple_type": lambda _: "is not a list",
@@ -63,7 +64,7 @@ def explain(error: ErrorDetails) -> Problem:
     if kind == "literal_error":
         words = _nearest_literal(context["expected"], error["input"])
     else:
-        words = _WORDS[kind](context)
+        words = _WORDS[kind](context) if kind in _WORDS else error["msg"]
     shown = _shown(path, kind, error["input"])
     return Problem(path, f"{shown}: {words}" if shown else words)
 

@@ -73,19 +73,17 @@ def _validated(data: dict[Any, Any]) -> tuple[Settings, list[Problem]]:
 
 
 def _leave_out(data: dict[Any, Any], path: Path) -> None:
-    """Remove the deepest key of ``path`` from ``data``, with all rules of a category at once.
+    """Remove the deepest key of ``path`` from ``data``; a list or a category's rules as a whole.
 
-    Lists lose no items, so that positions stay, and rules no conditions: they would match more.
+    Positions in a list must stay, and a rule without its bad condition would match more.
     """
     holder, key, value = data, path[0], data
     for number, step in enumerate(path):
         if isinstance(value, dict) and step in value:
             holder, key, value = value, step, value[step]
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
         elif number < len(path) - 1:
             return  # left out already
-        if key == "match":
+        if key == "match" or isinstance(value, list):
             break
     holder.pop(key, None)
 

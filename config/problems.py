@@ -12,7 +12,8 @@ class ConfigError(ValueError):
     """The configuration cannot be used. The message has one line per problem."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(lines)
+        # A lone surrogate, which YAML can escape, cannot be printed.
+        self.lines = tuple(line.encode(errors="backslashreplace").decode() for line in lines)
         super().__init__("\n".join(self.lines))
 
 

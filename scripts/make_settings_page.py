@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+
 from kindcache.config import settings as models
 from kindcache.config.units import (
     format_duration,
@@ -15,8 +18,6 @@ from kindcache.config.units import (
     parse_share,
     parse_size,
 )
-from pydantic import BaseModel, BeforeValidator
-from pydantic.fields import FieldInfo
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 Unit = tuple[Callable[..., Any], str, Callable[..., str]]

@@ -93,7 +93,7 @@ def answer_text(texts: list[str]) -> str:
     words = sorted(set(WORD.findall(prompt.lower())), key=lambda word: (-len(word), word))
     topic = f"“{words[seed % min(3, len(words))]}”" if words else "the question"
     sentences = (
-        f"{LABEL} You asked: “{excerpt}”",
+        f"{LABEL} You asked: “{excerpt}”.",
         OPENINGS[seed % len(OPENINGS)].format(topic=topic),
         MIDDLES[(seed >> 8) % len(MIDDLES)],
         CLOSINGS[(seed >> 16) % len(CLOSINGS)],

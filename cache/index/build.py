@@ -57,6 +57,8 @@ class Build:
         Takes 0.1-0.3 ms a vector for a graph.
         """
         self._ready = False
+        if self._cancelled:
+            return
         for labels, rows in self._source:
             if self._cancelled:
                 return

@@ -73,7 +73,9 @@ def nearest(rows: Matrix, labels: Labels, vector: Vector, k: int) -> list[tuple[
     count = len(rows)
     if count == 0 or k <= 0:
         return []
-    scores = rows @ vector
+    # Not ``rows @ vector``: from a thousand rows or so OpenBLAS splits that over threads and waits
+    # for all of them, 10-40 ms for 2,000 rows when the cores are busy against 0.07 ms like this.
+    scores = np.vecdot(rows, vector)
     if k == 1 or count == 1:
         best = int(scores.argmax())
         return [(int(labels[best]), clip(float(scores[best])))]

@@ -1,6 +1,17 @@
 """The index of one large partition: contiguous while a scan is quick, a graph beyond.
 
-Sizes where it changes were measured (384 dimensions, one core, ``bench/index.py``); see below.
+Microseconds at 384 dimensions, k = 8, one of two busy cores (``bench/index.py``; p50)::
+
+       rows   scan   scan: add   graph   graph: add
+        128     11           2      14           21
+      1,000     33           2      36           78
+      2,000     72           3      42          121
+      4,000     98           3      52          146
+      5,000    171           3      74          211
+     10,000    756           3     112          373
+
+A miss is a search and an add, so the scan costs less up to some 7,000 rows, and it is exact. From
+4,000 the graph starts to pay on hits, and before the rows outgrow the processor's cache.
 """
 
 from __future__ import annotations
@@ -13,7 +24,7 @@ from .exact import Labels, checked, checked_label, checked_many
 from .flat import FlatIndex
 from .hnsw import DEFAULT_SHAPE, GraphShape, HnswIndex
 
-GRAPH_FROM = 2000  # rows
+GRAPH_FROM = 4000  # rows
 DEAD_SHARE = 0.25  # tombstones among all slots that make a compaction due ...
 DEAD_LEAST = 256  # ... and how many there must be at least
 
@@ -112,7 +123,7 @@ class PartitionIndex:
         return self._held.content() if isinstance(self._held, FlatIndex) else None
 
     def start_build(self) -> Build:
-        """Begin the build that is due. Copies the rows of a contiguous index: 1 ms for 2,000."""
+        """Begin the build that is due. Copies the rows of a contiguous index: 2-4 ms for 4,000."""
         assert self._build is None, "one build at a time"
         count = len(self._held)
         # Half-way between the two limits: neither is crossed again soon.

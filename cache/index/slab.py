@@ -1,10 +1,11 @@
 """Vectors of many small partitions in common chunks; a partition is one integer.
 
-Most partitions hold one entry, so a partition costs no object of its own. Its rows lie side by
-side in a block of 1, 2, 4, ... ``MOST`` rows, which makes a search one product over a contiguous
-view; gathering scattered rows costs two to three times as much (128 rows of 384: 6.5 us against
-2.8 us). A full block moves into one of twice the size. A chunk holds blocks of one size, is
-allocated untouched, never moves, and is given back when its last block is.
+Most partitions hold one entry, so a partition costs no object of its own: 1,625 bytes an entry of
+384 dimensions, 1,536 of them the vector. Its rows lie side by side in a block of 1, 2, 4, ...
+``MOST`` rows, which makes a search one product over a contiguous view; gathering scattered rows
+takes twice as long (64 rows: 5 us against 2.5 us). A full block moves into one of twice the size.
+A chunk holds blocks of one size, is allocated untouched, never moves, and is given back when its
+last block is.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kindcache.config.addresses import (
     check_http_url,
     check_network,

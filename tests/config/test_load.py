@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kindcache.config.load import ConfigError, load, loads
 from kindcache.config.settings import Settings
 
@@ -20,6 +20,7 @@ KEYS = (
 STORES = "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
 DURATION = 'a duration such as "500ms", "5m", "1h30m" or "7d"; a plain number is seconds'
 VARIABLE = "is not the name of an environment variable (not shown: it may be a secret)"
+NAMESPACE = 'is not a namespace: 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-"'
 NAME = 'is not a category name: 1 to 40 of a-z, 0-9 and "_", a letter first'
 
 BAD_FILES = {
@@ -72,6 +73,14 @@ BAD_FILES = {
     "number as true": (
         "capacity: {entries: true}",
         "f:1: capacity.entries: true: is not a whole number",
+    ),
+    "number beyond any machine": (
+        f"defaults: {{max_temperature: {10**400}}}",
+        f"f:1: defaults.max_temperature: 1{'0' * 59}…: is not a number",
+    ),
+    "half a character": (
+        'store: {namespace: "\\ud800"}',
+        'f:1: store.namespace: "\\ud800": is not text',
     ),
     "number too small": ("capacity: {entries: 0}", "f:1: capacity.entries: 0: must be at least 1"),
     "priority of zero": (
@@ -132,7 +141,7 @@ BAD_FILES = {
     ),
     "namespace": (
         "store: {namespace: a b}",
-        'f:1: store.namespace: "a b": is not a namespace: 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-"',
+        f'f:1: store.namespace: "a b": {NAMESPACE}',
     ),
     "scope": (
         "scope: {by: tenant}",
@@ -140,8 +149,10 @@ BAD_FILES = {
     ),
     "pattern": (
         'categories: {a: {match: {pattern: "(?=x)"}}}',
-        'f:1: categories.a.match.pattern: "(?=x)": is not an RE2 expression: '
-        "invalid perl operator: (?=",
+        (
+            'f:1: categories.a.match.pattern: "(?=x)": is not an RE2 expression: '
+            "invalid perl operator: (?="
+        ),
     ),
     "pattern of a normalisation": (
         'normalise: [{pattern: "("}]',
@@ -166,8 +177,10 @@ BAD_FILES = {
     ),
     "remote embedder": (
         "embedder:\n  runtime: remote",
-        "f:1: embedder.url: is needed for runtime: remote\n"
-        "f:1: embedder.window: is needed for runtime: remote; in tokens",
+        (
+            "f:1: embedder.url: is needed for runtime: remote\n"
+            "f:1: embedder.window: is needed for runtime: remote; in tokens"
+        ),
     ),
     "remote embedder with a bad address is told once": (
         "embedder: {runtime: remote, window: 512, url: h}",
@@ -182,8 +195,10 @@ BAD_FILES = {
         'f:1: categories.a.quota: 30: is above 1; for a percentage write "30%"',
     ),
     "the same rule in another category": (
-        "categories:\n  a: {match: {model: x, path: y}}\n  b:\n    match:\n"
-        "      - {path: y, model: x}",
+        (
+            "categories:\n  a: {match: {model: x, path: y}}\n  b:\n    match:\n"
+            "      - {path: y, model: x}"
+        ),
         "f:5: categories.b.match[0]: repeats the rule categories.a.match[0]",
     ),
     "the same header rule": (
@@ -192,18 +207,24 @@ BAD_FILES = {
     ),
     "rule after one without conditions": (
         "categories:\n  a: {match: {}}\n  b: {match: {model: x}}",
-        "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
-        "matches every prompt",
+        (
+            "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
+            "matches every prompt"
+        ),
     ),
     "rule after a star": (
         'categories:\n  a: {match: {model: "*"}}\n  b: {match: {model: x}}',
-        "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
-        "matches every prompt",
+        (
+            "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
+            "matches every prompt"
+        ),
     ),
     "rule after a pattern that always matches": (
         'categories:\n  a: {match: {pattern: "(?s).*", path: "*"}}\n  b: {match: {model: x}}',
-        "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
-        "matches every prompt",
+        (
+            "f:3: categories.b.match: is never reached: the rule categories.a.match[0] "
+            "matches every prompt"
+        ),
     ),
     "the same example": (
         "categories:\n  a: {examples: [Hello there]}\n  b: {examples: [x, 'hello  there']}",
@@ -225,20 +246,23 @@ BAD_FILES = {
     "text at the top": ("hello", "f:1: is not a mapping; write keys and values"),
     "YAML: bracket": (
         "a: 1\nb: [",
-        "f:2:5: while parsing a flow node that began on line 2: expected the node content, "
-        "but found '<stream end>'",
+        (
+            "f:2:5: while parsing a flow node that began on line 2: expected the node content, "
+            "but found '<stream end>'"
+        ),
     ),
     "YAML: tab": (
         "a:\n\tb: 1",
-        "f:2:1: while scanning for the next token that began on line 2: found character '\\t' "
-        "that cannot start any token",
+        "f:2:1: found character '\\t' that cannot start any token",
     ),
     "YAML: colon": ("a: b: c", "f:1:5: mapping values are not allowed here"),
     "YAML: control character": ("a: \x01", "f:1:4: the character U+0001 cannot stand in YAML"),
     "YAML: object": (
         "a: !!python/object:os.system {}",
-        "f:1:4: could not determine a constructor for the tag "
-        "'tag:yaml.org,2002:python/object:os.system'",
+        (
+            "f:1:4: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/object:os.system'"
+        ),
     ),
     "YAML: tag that does not fit": (
         "a: !!int b",
@@ -246,10 +270,16 @@ BAD_FILES = {
     ),
     "YAML: two documents": (
         "a: 1\n---\nb: 1",
-        "f:2:1: expected a single document in the stream that began on line 1: "
-        "but found another document",
+        (
+            "f:2:1: expected a single document in the stream that began on line 1: "
+            "but found another document"
+        ),
     ),
     "YAML: alias in itself": ("a: &x [*x]", "f:1:4: an alias contains itself"),
+    "YAML: aliases": (
+        "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 0}]" for n in range(30)),
+        "f: aliases expand to over 100,000 values",
+    ),
     "YAML: depth": ("[" * 5000, "f: is nested too deeply"),
 }
 
@@ -352,15 +382,6 @@ def test_a_file_that_is_not_utf_8_says_where(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}:2: is not UTF-8 text"
 
 
-def test_aliases_that_multiply_do_not_take_long() -> None:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-    started_s = time.perf_counter()
-    with pytest.raises(ConfigError):
-        loads("\n".join(lines), "f")
-    assert time.perf_counter() - started_s < 5
-
-
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -387,5 +408,4 @@ def test_any_yaml_is_settings_or_lines_that_name_the_file(data: dict[str, Any]) 
     try:
         loads(yaml.safe_dump(data), "f")
     except ConfigError as exc:
-        assert exc.lines  # noqa: PT017 - either outcome is right
-        assert all(line.startswith("f:") for line in exc.lines)
+        assert {line[:2] for line in exc.lines} == {"f:"}  # noqa: PT017 - either outcome is right

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import ValidationError
+
 from kindcache.config.load import loads
 from kindcache.config.settings import Defaults, Effective, Settings
-from pydantic import ValidationError
 
 POLICIES = """
 defaults: {similarity_threshold: 0.97, ttl: 2h, tool_answers: true}
@@ -59,7 +60,7 @@ def test_one_rule_is_a_list_of_one_and_header_names_are_lower_case() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        Settings().capacity.entries = 5  # type: ignore[misc]
+        Settings().capacity.entries = 5
 
 
 def test_a_resolved_policy_says_what_it_is() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kindcache.config import schema
 from kindcache.config.load import default_path, load
 

@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kindcache.config.units import (
     format_duration,
     format_share,
@@ -20,7 +21,7 @@ from kindcache.config.units import (
 DURATION = 'a duration such as "500ms", "5m", "1h30m" or "7d"; a plain number is seconds'
 SIZE = 'a size such as "64MB" or "4MiB"; a plain whole number is bytes'
 SHARE = 'a share such as "30%" or 0.3, above 0 and at most 1'
-BAD_NUMBERS = [
+BAD_NUMBERS: list[object] = [
     True,
     False,
     None,

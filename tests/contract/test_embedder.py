@@ -14,7 +14,7 @@ from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.embedders.remote import RemoteEmbedder
 from kindcache.cache.errors import EmbedderError, EmbedderTimeout
 from kindcache.cache.memo import Memo
-from kindcache.cache.ports import Embedder, Encoder
+from kindcache.cache.ports import Embedder, Encoder, Vector
 from tests.drivers import models
 from tests.drivers.embedding_server import EmbeddingServer
 from tests.drivers.gated import GatedEncoder
@@ -234,7 +234,7 @@ async def test_closing_twice_is_allowed_and_final(kind: Kind) -> None:
         await embedder.embed(PROMPT)
 
 
-async def _vector_or_error(embedder: Embedder, text: str) -> object:
+async def _vector_or_error(embedder: Embedder, text: str) -> Vector | None:
     try:
         return await embedder.embed(text)
     except EmbedderError:

@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class EmbeddingServer:
-    """Listens on a free port of 127.0.0.1. ``answer`` may be replaced by a handler of the test's."""
+    """Listens on a free port of 127.0.0.1. ``answer`` may be replaced by a test's handler."""
 
     def __init__(self, dim: int = 64) -> None:
         self.encoder = HashingEncoder(dim, window=100_000)

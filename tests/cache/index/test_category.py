@@ -13,7 +13,7 @@ from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.index.flat import FlatIndex
 from kindcache.cache.ports import PartitionKey
 
-from .vectors import prompts
+from .vectors import paraphrases, prompts
 
 DIM = 8
 ROWS = prompts(40, DIM)
@@ -118,6 +118,20 @@ def test_equal_vectors_in_many_partitions_are_each_found_in_their_own_only() -> 
         assert len(found) == size % 90 + 1
 
 
+def test_graphs_find_near_neighbours_in_their_own_partition() -> None:
+    dim, count = 32, 1500
+    index, reference = CategoryIndex(dim, graph_from=1000), FlatIndex(dim)
+    mine, others = prompts(count, dim, seed=1), prompts(count, dim, seed=2)
+    index.add_many(KEYS[0], range(count), mine)
+    index.add_many(KEYS[1], range(count), others)
+    reference.add_many(range(count), mine)
+    assert _run_builds(index) == 2
+    right = 0
+    for query in paraphrases(mine[::10]):
+        right += index.search(KEYS[0], query, 4)[0][0] == reference.search(query, 1)[0][0]
+    assert right >= 0.97 * 150
+
+
 def test_an_unknown_partition_has_nothing() -> None:
     index = CategoryIndex(DIM)
     index.add(KEYS[0], 1, ROWS[0])
@@ -157,6 +171,22 @@ def test_one_build_at_a_time_and_a_failed_one_is_tried_after_the_next_change() -
     assert _run_builds(index) == 1
 
 
+def test_a_build_that_lags_behind_its_writer_is_handed_out_again() -> None:
+    index = CategoryIndex(DIM, slab_rows=4, graph_from=10)
+    index.add_many(KEYS[0], range(20), ROWS[:20])
+    build = index.next_build()
+    assert build is not None
+    build.run()
+    index.add_many(KEYS[0], range(100, 400), np.tile(ROWS, (8, 1))[:300])
+    index.finish_build(build)
+    assert index.next_build() is build
+    assert index.next_build() is None
+    build.run()
+    index.finish_build(build)
+    assert index.next_build() is None
+    assert len(index.search(KEYS[0], ROWS[0], 1000)) == 320
+
+
 def test_a_batch_with_a_bad_row_adds_nothing() -> None:
     index = CategoryIndex(DIM, slab_rows=4, graph_from=10)
     for size in (2, 20):
@@ -166,6 +196,14 @@ def test_a_batch_with_a_bad_row_adds_nothing() -> None:
             index.add_many(KEYS[0], range(size), rows)
     assert len(index) == 0
     assert index.partitions == 0
+
+
+@pytest.mark.parametrize("labels", [[-1, 2], [1, 1 << 63]])
+def test_a_batch_with_a_label_out_of_range_adds_nothing(labels: list[int]) -> None:
+    index = CategoryIndex(DIM)
+    with pytest.raises(ValueError, match="label"):
+        index.add_many(KEYS[0], labels, ROWS[:2])
+    assert len(index) == 0
 
 
 @pytest.mark.parametrize(("slab_rows", "graph_from"), [(0, 100), (65, 100), (10, 10)])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kindcache.cache.index.flat import FlatIndex
-from kindcache.cache.index.hnsw import GraphShape, HnswIndex
+from kindcache.cache.index.hnsw import HnswIndex
+from kindcache.cache.ports import Matrix
 
-from .vectors import paraphrases, prompts, recall
+from .vectors import normalised, paraphrases, prompts, recall
 
 DIM = 48
 
@@ -60,17 +61,33 @@ def test_as_many_neighbours_as_there_are_can_be_had() -> None:
     assert {label for label, _ in found} <= set(range(1, 1000, 2))
 
 
-def test_a_graph_that_cannot_reach_enough_gives_what_it_can() -> None:
-    # Two links a node and a hundred copies of each vector: large parts cannot be reached.
-    graph = HnswIndex(DIM, shape=GraphShape(m=2, ef_construction=2, ef=1))
-    rows = np.repeat(prompts(20, DIM), 100, axis=0)
-    graph.add_many(range(len(rows)), rows)
-    found = graph.search(rows[0], 2000)
-    assert 0 < len(found) <= 2000
-    assert len({label for label, _ in found}) == len(found)
-    for label in range(150, 2000):
+def _star(count: int) -> Matrix:
+    """Strew vectors evenly about one: they link to it alone, and some cannot be reached."""
+    rng = np.random.default_rng(2)
+    centre = prompts(1, 256)
+    return normalised(np.vstack((centre, centre + 0.01 * rng.standard_normal((count - 1, 256)))))
+
+
+def test_a_graph_that_cannot_reach_enough_gives_fewer_neighbours() -> None:
+    rows = _star(400)
+    graph = HnswIndex(256)
+    graph.add_many(range(400), rows)
+    found = graph.search(rows[0], 400)
+    labels = [label for label, _ in found]
+    assert 0 < len(found) < 400, "every vector was reached: this shows nothing"
+    assert len(set(labels)) == len(labels)
+    assert [similarity for _, similarity in found] == pytest.approx(
+        rows[labels] @ rows[0], abs=1e-5
+    )
+
+
+def test_a_small_graph_that_cannot_reach_enough_is_scanned() -> None:
+    rows = _star(400)
+    graph = HnswIndex(256)
+    graph.add_many(range(400), rows)
+    for label in range(200, 400):
         graph.remove(label)
-    assert len(graph.search(rows[0], 150)) == 150
+    assert {label for label, _ in graph.search(rows[0], 200)} == set(range(200))
 
 
 def test_copies_of_one_vector_do_not_hide_the_rest() -> None:
@@ -104,6 +121,36 @@ def test_a_snapshot_leaves_out_what_is_removed_while_it_is_read() -> None:
     rest = [label for labels, _ in slices for label in labels.tolist()]
     assert first.tolist() == list(range(len(first)))
     assert {100, 299} <= set(rest)
+
+
+def test_a_slice_read_after_a_removal_still_has_the_others() -> None:
+    graph, flat = _both(300)
+    slices = graph.snapshot()
+    for label in (3, 40, 41):
+        graph.remove(label)
+    read = {
+        label: row
+        for labels, rows in slices
+        for label, row in zip(labels.tolist(), rows, strict=True)
+    }
+    assert set(read) == set(range(300)) - {3, 40, 41}
+    labels, rows = flat.content()
+    assert all(np.array_equal(read[label], rows[label]) for label in read)
+
+
+def test_labels_that_share_a_vector_come_and_go_one_by_one() -> None:
+    graph, _ = _both(100)
+    rows = prompts(100, DIM)
+    graph.add_many([200, 201, 202], np.stack([rows[5]] * 3))
+    graph.add_many([201, 300, 300], np.stack([rows[6], rows[7], rows[5]]))
+    assert len(graph) == 104
+    for gone, left in [(5, {200, 202, 300}), (202, {200, 300}), (300, {200})]:
+        graph.remove(gone)
+        found = graph.search(rows[5], len(left))
+        assert {label for label, _ in found} == left
+        assert all(similarity == pytest.approx(1.0, abs=1e-6) for _, similarity in found)
+    graph.remove(200)
+    assert graph.search(rows[5], 1)[0][1] < 0.99
 
 
 def test_a_batch_with_a_bad_row_adds_nothing() -> None:
