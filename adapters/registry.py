@@ -12,7 +12,6 @@ from ..cache.ports import Clock, Store
 from ..cache.stores.guarded import GuardedStore
 
 if TYPE_CHECKING:
-    from ..cache.stores.dated import DatedStore
     from ..config.settings import StoreSettings
 
 REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
@@ -38,7 +37,7 @@ def make_store(settings: StoreSettings, clock: Clock = time.time) -> Store:
     )
 
 
-def _bare_store(settings: StoreSettings, clock: Clock) -> DatedStore:
+def _bare_store(settings: StoreSettings, clock: Clock) -> Store:
     scheme = urlsplit(settings.url).scheme
     path = store_file(settings.url)
     if path is not None:

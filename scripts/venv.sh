@@ -25,7 +25,7 @@ apt_install() {
   if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
     die "missing Debian packages; run as root: $hint"
   fi
-  say "missing Debian packages: $hint"
+  say "installing missing Debian packages: $*"
   local log=$ROOT/build/apt.log
   mkdir -p -- "$ROOT/build"
   export DEBIAN_FRONTEND=noninteractive

@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from ..breaker import Breaker
 from ..errors import StoreError
-from ..ports import Clock, EntryKey
-from .dated import Dated, DatedStore
+from ..ports import Clock, EntryKey, Store
 
 T = TypeVar("T")
 
@@ -25,7 +24,7 @@ class GuardedStore:
 
     def __init__(
         self,
-        inner: DatedStore,
+        inner: Store,
         *,
         read_deadline_s: float,
         write_deadline_s: float,
@@ -54,11 +53,6 @@ class GuardedStore:
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key`` within the read deadline."""
         return await _guarded(self._reads, self._read_deadline_s, partial(self._inner.get, key))
-
-    async def get_dated(self, key: EntryKey) -> Dated | None:
-        """As ``get``, with the seconds that are left."""
-        call = partial(self._inner.get_dated, key)
-        return await _guarded(self._reads, self._read_deadline_s, call)
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
         """Keep an entry within the write deadline."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ..errors import StoreError
 from ..ports import Clock, EntryKey
-from .dated import Dated
 
 SWEEP_EVERY = 1024  # entries; a sweep costs as much as the puts since the last one
 
@@ -39,11 +38,6 @@ class MemoryStore:
         """Return the payload under ``key``, None when absent or expired."""
         row = self._live(key)
         return None if row is None else row.payload
-
-    async def get_dated(self, key: EntryKey) -> Dated | None:
-        """As ``get``, with the seconds that are left."""
-        row = self._live(key)
-        return None if row is None else Dated(row.payload, row.expires_s - self._clock())
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
         """Keep ``payload`` and ``record`` for ``retention_s`` seconds."""

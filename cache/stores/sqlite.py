@@ -21,7 +21,6 @@ from typing import TypeVar
 from ..errors import StoreError
 from ..ports import Clock, EntryKey
 from . import sqlite_file as file
-from .dated import Dated
 
 T = TypeVar("T")
 Statement = Callable[[sqlite3.Connection], bytes | None]
@@ -76,13 +75,12 @@ class SqliteStore:
 
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key``, None when absent or expired."""
-        row = self._read(key)
-        return None if row is None else row[0]
-
-    async def get_dated(self, key: EntryKey) -> Dated | None:
-        """As ``get``, with the seconds that are left."""
-        row = self._read(key)
-        return None if row is None else Dated(row[0], row[1] - self._clock())
+        if self._connections is None:
+            raise StoreError("sqlite: not open")
+        try:
+            return file.read_payload(self._connections.reader, key, self._clock())
+        except sqlite3.Error as exc:
+            raise file.translated(exc) from exc
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
         """Keep an entry for ``retention_s`` seconds; returns after the commit."""
@@ -132,17 +130,10 @@ class SqliteStore:
             connections, self._connections = self._connections, None
             assert connections is not None
             closing = thread.submit(connections.close)
-            thread.shutdown(wait=False)
+            closed = thread.submit(closing.result)  # a future of its own: cancelling a caller that
+            thread.shutdown(wait=False)  # waits would take what is waited for out of the queue
         try:
-            await asyncio.wrap_future(closing)
-        except sqlite3.Error as exc:
-            raise file.translated(exc) from exc
-
-    def _read(self, key: EntryKey) -> tuple[bytes, float] | None:
-        if self._connections is None:
-            raise StoreError("sqlite: not open")
-        try:
-            return file.read_payload(self._connections.reader, key, self._clock())
+            await asyncio.wrap_future(closed)
         except sqlite3.Error as exc:
             raise file.translated(exc) from exc
 

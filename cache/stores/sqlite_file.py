@@ -154,16 +154,13 @@ def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
-def read_payload(
-    connection: sqlite3.Connection, key: EntryKey, now_s: float
-) -> tuple[bytes, float] | None:
-    """Return payload and expiry of a live entry."""
-    row: tuple[bytes, float] | None = connection.execute(
-        "SELECT payload, expires FROM entries JOIN payloads USING (id)"
-        " WHERE key = ? AND expires > ?",
+def read_payload(connection: sqlite3.Connection, key: EntryKey, now_s: float) -> bytes | None:
+    """Return the payload of a live entry."""
+    row: tuple[bytes] | None = connection.execute(
+        "SELECT payload FROM entries JOIN payloads USING (id) WHERE key = ? AND expires > ?",
         (key, now_s),
     ).fetchone()
-    return row
+    return None if row is None else row[0]
 
 
 def read_last_id(connection: sqlite3.Connection) -> int:

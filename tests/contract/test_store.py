@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,9 +15,7 @@ from redis.asyncio import Redis
 
 from kindcache.cache.errors import StoreError
 from kindcache.cache.ports import EntryKey, Store
-from kindcache.cache.stores.dated import DatedStore
 from kindcache.cache.stores.guarded import GuardedStore
-from kindcache.cache.stores.hot import HotStore
 from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.stores.redis import RedisStore
 from kindcache.cache.stores.sqlite import SqliteStore
@@ -34,7 +31,7 @@ B = EntryKey(b"B" * 16)
 class Backend(Protocol):
     """How the suite makes stores of one kind and lets time pass for them."""
 
-    async def store(self, space: str = "one") -> DatedStore:
+    async def store(self, space: str = "one") -> Store:
         """Open a store; equal ``space`` = the same data, where the kind keeps data."""
         ...
 
@@ -45,7 +42,7 @@ class Opened:
     def __init__(self) -> None:
         self.stores: list[Store] = []
 
-    async def open(self, store: DatedStore) -> DatedStore:
+    async def open(self, store: Store) -> Store:
         self.stores.append(store)
         await store.open()
         return store
@@ -64,15 +61,12 @@ class WithFakeClock(Opened):
         self._folder = folder
         self._clock = clock
 
-    async def store(self, space: str = "one") -> DatedStore:
+    async def store(self, space: str = "one") -> Store:
         match self._kind:
             case "memory":
                 return await self.open(MemoryStore(self._clock))
             case "sqlite":
                 return await self.open(SqliteStore(self._folder / f"{space}.db", self._clock))
-            case "hot":
-                inner = MemoryStore(self._clock)
-                return await self.open(HotStore(inner, self._clock, limit_bytes=1 << 20))
         guarded = GuardedStore(MemoryStore(self._clock), read_deadline_s=5, write_deadline_s=5)
         return await self.open(guarded)
 
@@ -84,17 +78,13 @@ class WithFakeClock(Opened):
 class WithRedis(Opened):
     """Real expiry: time passes by itself."""
 
-    def __init__(self, url: str, *, hot: bool) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
         self._url = url
-        self._hot = hot
         self._run = uuid.uuid4().hex
 
-    async def store(self, space: str = "one") -> DatedStore:
-        store: DatedStore = RedisStore.from_url(self._url, f"test.{self._run}.{space}")
-        if self._hot:
-            store = HotStore(store, time.time, limit_bytes=1 << 20)
-        return await self.open(store)
+    async def store(self, space: str = "one") -> Store:
+        return await self.open(RedisStore.from_url(self._url, f"test.{self._run}.{space}"))
 
     async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(seconds + 5.0):
@@ -108,8 +98,8 @@ class WithRedis(Opened):
         await super().aclose()
 
 
-KINDS = ["memory", "sqlite", "hot", "guarded", "redis", "hot-redis"]
-PERSISTENT = ["sqlite", "redis", "hot-redis"]
+KINDS = ["memory", "sqlite", "redis", "guarded"]
+PERSISTENT = ["sqlite", "redis"]
 
 
 @pytest.fixture(params=KINDS)
@@ -122,8 +112,8 @@ async def backend(
     kind: str, tmp_path: Path, clock: FakeClock, request: pytest.FixtureRequest
 ) -> AsyncIterator[Backend]:
     made: WithFakeClock | WithRedis
-    if kind.endswith("redis"):
-        made = WithRedis(request.getfixturevalue("redis_url"), hot=kind.startswith("hot"))
+    if kind == "redis":
+        made = WithRedis(request.getfixturevalue("redis_url"))
     else:
         made = WithFakeClock(kind, tmp_path, clock)
     yield made
@@ -131,7 +121,7 @@ async def backend(
 
 
 @pytest.fixture
-async def store(backend: Backend) -> DatedStore:
+async def store(backend: Backend) -> Store:
     return await backend.store()
 
 
@@ -144,33 +134,24 @@ async def listed(store: Store) -> dict[EntryKey, bytes]:
     return found
 
 
-async def test_missing(store: DatedStore) -> None:
+async def test_missing(store: Store) -> None:
     assert await store.get(A) is None
-    assert await store.get_dated(A) is None
     assert await listed(store) == {}
 
 
-async def test_put_and_get(store: DatedStore) -> None:
+async def test_put_and_get(store: Store) -> None:
     await store.put(A, b"payload", b"record", HOUR_S)
     assert await store.get(A) == b"payload"
     assert await store.get(B) is None
     assert await listed(store) == {A: b"record"}
 
 
-async def test_remaining_time(store: DatedStore) -> None:
-    await store.put(A, b"payload", b"record", HOUR_S)
-    dated = await store.get_dated(A)
-    assert dated is not None
-    assert dated.payload == b"payload"
-    assert dated.left_s == pytest.approx(HOUR_S, abs=60.0)
-
-
-async def test_expired_is_absent(backend: Backend, store: DatedStore) -> None:
+async def test_expired_is_absent(backend: Backend, store: Store) -> None:
     await store.put(A, b"short", b"short", 0.3)
     await store.put(B, b"long", b"long", HOUR_S)
 
     async def gone() -> bool:
-        return await store.get(A) is None and await store.get_dated(A) is None
+        return await store.get(A) is None
 
     assert not await gone()
     await backend.pass_time(0.31, until=gone)
@@ -178,7 +159,7 @@ async def test_expired_is_absent(backend: Backend, store: DatedStore) -> None:
     assert await store.get(B) == b"long"
 
 
-async def test_expired_can_be_put_again(backend: Backend, store: DatedStore) -> None:
+async def test_expired_can_be_put_again(backend: Backend, store: Store) -> None:
     await store.put(A, b"old", b"old", 0.05)
 
     async def gone() -> bool:
@@ -191,14 +172,14 @@ async def test_expired_can_be_put_again(backend: Backend, store: DatedStore) -> 
 
 
 @pytest.mark.parametrize("retention_s", [0.0, -1.0])
-async def test_no_retention_keeps_nothing(store: DatedStore, retention_s: float) -> None:
+async def test_no_retention_keeps_nothing(store: Store, retention_s: float) -> None:
     await store.put(A, b"old", b"old", HOUR_S)
     await store.put(A, b"new", b"new", retention_s)
     assert await store.get(A) is None
     assert await listed(store) == {}
 
 
-async def test_replace(backend: Backend, store: DatedStore) -> None:
+async def test_replace(backend: Backend, store: Store) -> None:
     await store.put(A, b"old", b"old record", 0.3)
     await store.put(A, b"new", b"new record", HOUR_S)
     await store.put(B, b"other", b"other record", 0.3)
@@ -211,7 +192,7 @@ async def test_replace(backend: Backend, store: DatedStore) -> None:
     assert await listed(store) == {A: b"new record"}
 
 
-async def test_delete(store: DatedStore) -> None:
+async def test_delete(store: Store) -> None:
     keys = [EntryKey(n.to_bytes(16, "big")) for n in range(600)]
     await asyncio.gather(*(store.put(key, b"p", b"r", HOUR_S) for key in keys))
     await store.put(A, b"kept", b"kept", HOUR_S)
@@ -221,7 +202,7 @@ async def test_delete(store: DatedStore) -> None:
     assert await listed(store) == {A: b"kept"}
 
 
-async def test_delete_absent(store: DatedStore) -> None:
+async def test_delete_absent(store: Store) -> None:
     await store.delete([A, B])
     await store.delete([])
     await store.put(A, b"payload", b"record", HOUR_S)
@@ -241,7 +222,7 @@ async def test_values_are_kept_byte_for_byte(backend: Backend, payload: bytes) -
     assert await listed(store) == {key: payload[:1000]}
 
 
-async def test_both_or_neither(store: DatedStore) -> None:
+async def test_both_or_neither(store: Store) -> None:
     """A cancelled put leaves a whole entry or none."""
     keys = [EntryKey(n.to_bytes(16, "big")) for n in range(40)]
     payload = os.urandom(1 << 16)
@@ -259,7 +240,7 @@ async def test_both_or_neither(store: DatedStore) -> None:
         assert (found, records.get(key)) in [(None, None), (payload, payload[:999])]
 
 
-async def test_cancelled_reads_disturb_nobody(store: DatedStore) -> None:
+async def test_cancelled_reads_disturb_nobody(store: Store) -> None:
     keys = [EntryKey(n.to_bytes(16, "big")) for n in range(40)]
     for key in keys:
         await store.put(key, key * 100, key, HOUR_S)
@@ -283,13 +264,13 @@ async def test_claim_is_atomic(backend: Backend) -> None:
     assert await listed(store) == {}
 
 
-async def test_records_of_many(store: DatedStore) -> None:
+async def test_records_of_many(store: Store) -> None:
     wanted = {EntryKey(os.urandom(16)): os.urandom(20) for _ in range(1500)}
     await asyncio.gather(*(store.put(k, b"p", record, HOUR_S) for k, record in wanted.items()))
     assert await listed(store) == wanted
 
 
-async def test_records_while_writing(store: DatedStore) -> None:
+async def test_records_while_writing(store: Store) -> None:
     keys = [EntryKey(os.urandom(16)) for _ in range(1200)]
     await asyncio.gather(*(store.put(key, b"p", b"r", HOUR_S) for key in keys))
     seen: set[EntryKey] = set()
@@ -304,7 +285,7 @@ async def test_records_while_writing(store: DatedStore) -> None:
     assert seen >= set(keys[1:])
 
 
-async def test_many_at_once(store: DatedStore) -> None:
+async def test_many_at_once(store: Store) -> None:
     """200 mixed calls, each key owned by one task, so that each knows what it must read."""
 
     async def work(number: int) -> None:
@@ -341,7 +322,7 @@ async def test_spaces_are_apart(backend: Backend) -> None:
     await two.delete([B])
 
 
-async def test_closed(store: DatedStore) -> None:
+async def test_closed(store: Store) -> None:
     await store.put(A, b"payload", b"record", HOUR_S)
     await store.aclose()
     await store.aclose()
@@ -376,10 +357,7 @@ async def test_reopened_keeps_everything(backend: Backend) -> None:
     epoch = await first.claim("epoch", b"first")
     await first.aclose()
     second = await backend.store()
-    dated = await second.get_dated(A)
-    assert dated is not None
-    assert dated.payload == b"payload"
-    assert dated.left_s == pytest.approx(HOUR_S, abs=60.0)
+    assert await second.get(A) == b"payload"
     assert await listed(second) == {A: b"record"}
     assert await second.claim("epoch", b"second") == epoch
 

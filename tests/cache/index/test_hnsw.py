@@ -134,7 +134,7 @@ def test_a_slice_read_after_a_removal_still_has_the_others() -> None:
         for label, row in zip(labels.tolist(), rows, strict=True)
     }
     assert set(read) == set(range(300)) - {3, 40, 41}
-    labels, rows = flat.content()
+    _, rows = flat.content()
     assert all(np.array_equal(read[label], rows[label]) for label in read)
 
 

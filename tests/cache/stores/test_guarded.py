@@ -7,7 +7,6 @@ import pytest
 
 from kindcache.cache.errors import StoreError
 from kindcache.cache.ports import EntryKey
-from kindcache.cache.stores.dated import Dated
 from kindcache.cache.stores.guarded import GuardedStore
 from kindcache.cache.stores.memory import MemoryStore
 from tests.conftest import FakeClock
@@ -35,10 +34,6 @@ class Moody(MemoryStore):
     async def get(self, key: EntryKey) -> bytes | None:
         await self._feel()
         return await super().get(key)
-
-    async def get_dated(self, key: EntryKey) -> Dated | None:
-        await self._feel()
-        return await super().get_dated(key)
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
         await self._feel()
@@ -74,7 +69,7 @@ async def first_record(store: GuardedStore) -> None:
 
 
 @pytest.mark.parametrize("mood", ["hangs", "fails"])
-@pytest.mark.parametrize("call", ["get", "get_dated", "put", "delete", "records", "claim"])
+@pytest.mark.parametrize("call", ["get", "put", "delete", "records", "claim"])
 async def test_every_call_ends_within_its_deadline(
     store: GuardedStore, inner: Moody, mood: str, call: str
 ) -> None:
@@ -82,7 +77,6 @@ async def test_every_call_ends_within_its_deadline(
     inner.mood = mood
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "get": lambda: store.get(A),
-        "get_dated": lambda: store.get_dated(A),
         "put": lambda: store.put(A, b"p", b"r", 60.0),
         "delete": lambda: store.delete([A]),
         "records": lambda: first_record(store),
