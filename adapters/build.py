@@ -23,6 +23,7 @@ from ..cache.singleflight import Flights
 from ..cache.standing import Standing
 from ..cache.table import Table
 from ..cache.writer import Writer
+from ..config.patterns import compile_pattern
 from ..config.settings import Settings
 from ..policies.policy import compose
 from .asgi import App
@@ -145,8 +146,4 @@ def _examples(settings: Settings) -> Sequence[Example]:
 
 
 def _substitutions(settings: Settings) -> Sequence[Substitution]:
-    if not settings.normalise:
-        return ()
-    import re2  # noqa: PLC0415 - only files with normalisations pay for it
-
-    return [partial(re2.compile(n.pattern).sub, n.placeholder) for n in settings.normalise]
+    return [partial(compile_pattern(n.pattern).sub, n.placeholder) for n in settings.normalise]

@@ -28,7 +28,10 @@ CANDIDATES = 5  # an expired or vetoed neighbour must not hide one that answers
 
 @dataclass(slots=True)
 class Engine:
-    """Looks calls up. Ready once ``epoch`` is known; before that it stands aside."""
+    """Looks calls up. Ready once ``epoch`` is known; before that it stands aside.
+
+    Until the examples are ``learnt``, answers to prompts that no rule decides are not stored.
+    """
 
     policy: Policy
     identity: Identity
@@ -39,6 +42,7 @@ class Engine:
     observer: Observer
     clock: Clock
     epoch: bytes | None = None
+    learnt: bool = False
 
     async def lookup(self, request: Request) -> Outcome:
         """Find an answer, or say who asks the model. Never raises but for cancellation."""
@@ -78,8 +82,9 @@ class Engine:
             if isinstance(narrowed, Bypass):
                 return Aside(narrowed)
             access = narrowed
-            if doubt is Reason.EMBEDDER:  # it may be of a kind that must not be stored
-                access = Access(access.read, write=False, exact_because=doubt)
+            if doubt is Reason.EMBEDDER or not self.learnt:
+                # It may be of a kind that must not be stored.
+                access = Access(access.read, write=False, exact_because=Reason.EMBEDDER)
         shared = access.read and self.policy.shares_in_flight(call, category)
         # 7 is someone asking it right now?
         flight = self.flights.join(ask.key) if shared else None
@@ -102,8 +107,6 @@ class Engine:
     async def _exact(self, ask: Ask, trace: Trace) -> Found | Miss:
         payload = await self._payload(ask.key, trace)
         if isinstance(payload, Reason):
-            if payload is Reason.PAYLOAD_MISSING and self.memory.table.get(ask.key) is not None:
-                self.memory.remove([ask.key], "missing")
             return Miss(Reason.NEW if payload is Reason.PAYLOAD_MISSING else payload, "")
         if not self.policy.serves_exact(ask.call, payload.category):
             return Miss(Reason.NEW, payload.category)
@@ -151,8 +154,6 @@ class Engine:
         key = EntryKey(verdict.key)
         payload = await self._payload(key, trace)
         if isinstance(payload, Reason):
-            if payload is not Reason.STORE:
-                self.memory.remove([key], "missing")
             return Miss(payload, category, verdict.similarity, verdict.threshold)
         return self._serve(ask, verdict, payload, trace)
 
@@ -170,10 +171,15 @@ class Engine:
         payload = self.memory.hot.get(key)
         if payload is not None:
             return payload
+        known = self.memory.table.get(key)
         started = perf_counter()
         try:
             data = await self.store.get(key)
+            # What was written or purged meanwhile makes the answer one of the past.
+            current = self.memory.table.get(key) is known
             if data is None:
+                if known is not None and current:
+                    self.memory.remove([key], "missing")
                 return Reason.PAYLOAD_MISSING
             payload = decode_payload(data)
         except StoreError as exc:
@@ -181,11 +187,13 @@ class Engine:
             return Reason.STORE
         except CorruptRecord as exc:
             self.observer.notify(Failed("store.decode", type(exc).__name__))
-            self.memory.remove([key], "corrupt")
+            if current:
+                self.memory.remove([key], "corrupt")
             return Reason.PAYLOAD_CORRUPT
         finally:
             trace.store_s += perf_counter() - started
-        self.memory.hot.put(key, payload, len(data))
+        if current:
+            self.memory.hot.put(key, payload, len(data))
         return payload
 
     def _lead(

@@ -6,6 +6,7 @@ another version, or damaged ones, raise ``CorruptRecord`` and are treated as abs
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -87,17 +88,32 @@ class IndexRecord:
     ttl_s: float | None = None
     principal: bytes = b""
 
-    def decoded_vector(self) -> Vector | None:
-        """Return the vector as float32, normalised again after the loss to float16."""
+    def decoded_vector(self, dim: int) -> Vector | None:
+        """Return the vector as float32, normalised again after the loss to float16.
+
+        Raises ``CorruptRecord`` for one that no encoder of ``dim`` dimensions made.
+        """
         if not self.vector:
             return None
+        if len(self.vector) != 2 * dim:
+            raise CorruptRecord("a vector of another length")
         vector = np.frombuffer(self.vector, dtype="<f2").astype(np.float32)
-        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+        length = float(np.linalg.norm(vector))
+        if not math.isfinite(length):
+            raise CorruptRecord("a vector that is not finite")
+        return vector / max(length, 1e-12)
 
 
 _encoder = msgspec.msgpack.Encoder()
 _payloads = msgspec.msgpack.Decoder(Payload)
 _records = msgspec.msgpack.Decoder(IndexRecord)
+_UNREADABLE = (
+    zstandard.ZstdError,
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    MemoryError,
+)
 
 
 def pack_vector(vector: Vector | None) -> bytes:
@@ -106,8 +122,12 @@ def pack_vector(vector: Vector | None) -> bytes:
 
 
 def encode(value: Payload | IndexRecord) -> bytes:
-    """Encode for the store: version byte, then zstd-compressed msgpack."""
-    return bytes([VERSION]) + zstandard.compress(_encoder.encode(value), 1)
+    """Encode for the store: version byte, then zstd-compressed msgpack.
+
+    With a checksum: a flipped bit must not become another answer.
+    """
+    compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+    return bytes([VERSION]) + compressor.compress(_encoder.encode(value))
 
 
 def decode_payload(data: bytes) -> Payload:
@@ -123,8 +143,12 @@ def decode_record(data: bytes) -> IndexRecord:
 def _decode(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
     if not data or data[0] != VERSION:
         raise CorruptRecord("unknown format version")
+    frame = data[1:]
     try:
-        plain = zstandard.ZstdDecompressor().decompress(data[1:], max_output_size=MAX_DECODED_BYTES)
+        # The bound below holds only for frames that do not state their size.
+        if zstandard.frame_content_size(frame) > MAX_DECODED_BYTES:
+            raise CorruptRecord("too large")
+        plain = zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_DECODED_BYTES)
         return decoder.decode(plain)
-    except (zstandard.ZstdError, msgspec.DecodeError, MemoryError) as exc:
+    except _UNREADABLE as exc:
         raise CorruptRecord(type(exc).__name__) from exc

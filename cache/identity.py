@@ -9,7 +9,7 @@ from ..policies.facts import Call, Origin
 from .canonical import Substitution
 from .fingerprint import Ask, compatibility, exact_key, partition
 from .ports import Embedder
-from .scope import Scoping
+from .scope import Scoping, digest
 
 # Headers that select a version of the API, and with it the answer.
 VARY = frozenset({b"openai-beta", b"openai-version", b"anthropic-version", b"anthropic-beta"})
@@ -40,9 +40,8 @@ class Identity:
             return None
         call = request.call
         scope = self.scoping.scope(principal, call.user, call.directives.namespace, epoch)
-        vary = b"\n".join(
-            sorted(b":".join(header) for header in request.headers if header[0] in VARY)
-        )
+        selecting = sorted(header for header in request.headers if header[0] in VARY)
+        vary = digest(*(part for header in selecting for part in header))
         shape = compatibility(call, request.target, vary, self.blank)
         place = partition(scope, shape, self.embedder.identity)
         return Ask(call, request.origin, principal, scope, place, exact_key(place, call.prompt))

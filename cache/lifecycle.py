@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .engine import Engine
 from .entry import decode_record
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed
+from .fail_open import fail_open
 
 TICK_S = 1.0
 EPOCH_EVERY_TICKS = 10
@@ -42,7 +44,7 @@ class Lifecycle:
     margin: float
     close_deadline_s: float = 5.0
     loaded: bool = False
-    _learnt: bool = False
+    _loading: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def open(self) -> None:
@@ -64,14 +66,17 @@ class Lifecycle:
         self._tasks = []
         await self.engine.memory.writer.aclose(self.close_deadline_s)
         await self.engine.embedder.aclose()
-        await self.engine.store.aclose()
+        try:
+            await self.engine.store.aclose()
+        except StoreError as exc:
+            self._failed("close", exc)
 
     def health(self) -> dict[str, object]:
         """Describe the state for a readiness probe: ``ready``, or ``degraded`` and why."""
         problems = []
         if self.engine.epoch is None:
             problems.append("store")
-        if not self._learnt:
+        if not self.engine.learnt:
             problems.append("embedder")
         return {
             "status": "degraded" if problems else "ready",
@@ -81,19 +86,21 @@ class Lifecycle:
         }
 
     async def _upkeep(self) -> None:
-        tick = 0
-        while True:
-            if self.engine.epoch is None:
-                await self._connect()
-            elif not self.loaded:
-                await self.load()
-            elif tick % EPOCH_EVERY_TICKS == 0:
-                await self.check_epoch()
-            if not self._learnt:
-                await self._learn()
-            self.engine.memory.expire(self.engine.clock())
-            tick += 1
+        for tick in count():
+            with fail_open(self.engine.observer, "upkeep"):
+                await self._keep(tick)
             await asyncio.sleep(TICK_S)
+
+    async def _keep(self, tick: int) -> None:
+        if self.engine.epoch is None:
+            await self._connect()
+        elif not self.loaded:
+            await self.load()
+        elif tick % EPOCH_EVERY_TICKS == 0:
+            await self.check_epoch()
+        if not self.engine.learnt:
+            await self._learn()
+        self.engine.memory.expire(self.engine.clock())
 
     async def _connect(self) -> None:
         try:
@@ -116,21 +123,20 @@ class Lifecycle:
     async def load(self) -> None:
         """Fill table and index from the store; exact hits are served meanwhile."""
         memory = self.engine.memory
-        count = 0
+        number = count(1)
         try:
             async for key, data in self.engine.store.records():
                 try:
-                    record = decode_record(data)
+                    memory.adopt(key, decode_record(data))
                 except CorruptRecord as exc:
                     self._failed("load", exc)
-                    continue
-                memory.adopt(key, record)
-                count += 1
-                if count % LOAD_BATCH == 0:
+                if next(number) % LOAD_BATCH == 0:
                     await asyncio.sleep(0)
         except StoreError as exc:
             self._failed("load", exc)
             return
+        finally:
+            self._loading = False
         self.loaded = True
 
     async def _learn(self) -> None:
@@ -151,15 +157,17 @@ class Lifecycle:
             self.engine.policy.use_prototypes(
                 Prototypes(names, matrix, min_similarity=self.min_similarity, margin=self.margin)
             )
-        self._learnt = True
+        self.engine.learnt = True
 
     async def _build_indexes(self) -> None:
         """Build and compact graphs in a thread, one at a time; they serve meanwhile."""
         while True:
-            for index in self.engine.memory.table.indexes():
+            due = () if self._loading else self.engine.memory.table.indexes()
+            for index in due:
                 while (build := index.next_build()) is not None:
                     try:
-                        await asyncio.to_thread(build.run)
+                        with fail_open(self.engine.observer, "index.build"):
+                            await asyncio.to_thread(build.run)
                     except BaseException:
                         build.cancel()
                         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..policies.facts import Candidate
@@ -51,16 +51,20 @@ class Memory:
         return True
 
     def adopt(self, key: EntryKey, record: IndexRecord) -> None:
-        """Take in an entry that the store already has, unless a newer one is here."""
+        """Take in an entry that the store already has, unless a newer one is here.
+
+        Raises ``CorruptRecord``.
+        """
         if self.table.get(key) is None:
-            vector = record.decoded_vector() if record.embedder == self.embedder.identity else None
+            mine = record.embedder == self.embedder.identity
+            vector = record.decoded_vector(self.embedder.dim) if mine else None
             self._take_in(key, record, vector)
 
     def remove(self, keys: Iterable[EntryKey], why: str) -> int:
         """Remove entries everywhere and count those that the table knew."""
         keys = tuple(keys)
         known = sum(self.table.remove(key) is not None for key in keys)
-        self._gone(keys, why)
+        self._gone(keys, known, why)
         return known
 
     def expire(self, now_s: float) -> None:
@@ -91,15 +95,14 @@ class Memory:
         )
         evicted = self.table.admit(entry, vector)
         if evicted:
-            self._gone([entry.key for entry in evicted], "evicted")
+            self._gone([entry.key for entry in evicted], len(evicted), "evicted")
 
-    def _gone(self, keys: Iterable[EntryKey], why: str) -> None:
-        keys = tuple(keys)
+    def _gone(self, keys: Sequence[EntryKey], known: int, why: str) -> None:
         for key in keys:
             self.hot.discard(key)
         self.writer.delete(keys)
-        if keys:
-            self.observer.notify(Removed(len(keys), why))
+        if known:
+            self.observer.notify(Removed(known, why))
 
 
 def candidate(entry: Entry, similarity: float) -> Candidate:

@@ -29,21 +29,24 @@ class Flight:
         self._messages: list[Message] = []
         self._changed = asyncio.Event()
         self._readers = 1
+        self._followed = False  # stays: who leaves first may be the leader
         self._abandoned = asyncio.Event()
         self.joinable = True
         self.ended = False
         self.payload: Payload | None = None
 
     def publish(self, message: Message) -> None:
-        """Take the next message. Past the limit nobody may join any more, and if nobody follows,
-        nothing is kept."""
-        if self._readers == 1 and not self.joinable:
+        """Take the next message.
+
+        Past the limit nobody may join any more, and if nobody has, nothing is kept.
+        """
+        if not self._followed and not self.joinable:
             return
         self._messages.append(message)
         self._size_bytes += len(message.get("body", b""))
         if self._size_bytes > self._limit_bytes:
             self.joinable = False
-            if self._readers == 1:
+            if not self._followed:
                 self._messages.clear()
         self._wake()
 
@@ -58,6 +61,7 @@ class Flight:
     def join(self) -> None:
         """Count one more reader."""
         self._readers += 1
+        self._followed = True
 
     def leave(self) -> None:
         """Count one reader less; the last one abandons the call."""

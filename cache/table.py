@@ -110,7 +110,7 @@ class Table:
     def neighbours(
         self, category: str, partition: PartitionKey, vector: Vector, k: int
     ) -> list[tuple[Entry, float]]:
-        """Return at most ``k`` entries of ``partition`` with their cosine similarity, best first."""
+        """Return at most ``k`` entries of ``partition`` with their similarity, best first."""
         index = self._indexes.get(category)
         if index is None:
             return []

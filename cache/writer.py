@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .errors import StoreError
 from .events import Failed, Observer
+from .fail_open import fail_open
 from .ports import EntryKey, Store
 
 WORKERS = 4  # a slow write must not hold up all others
@@ -81,17 +82,19 @@ class Writer:
         while True:
             job = await queue.get()
             try:
-                await self._do(job)
-            except StoreError as exc:
-                stage = "store.put" if isinstance(job, Put) else "store.delete"
-                self._observer.notify(Failed(stage, type(exc.__cause__ or exc).__name__))
+                with fail_open(self._observer, "writer"):  # one bad write must not end the worker
+                    await self._do(job)
             finally:
                 self.waiting -= 1
                 queue.task_done()
 
     async def _do(self, job: Put | Delete) -> None:
-        match job:
-            case Put():
-                await self._store.put(job.key, job.payload, job.record, job.retention_s)
-            case Delete():
-                await self._store.delete([job.key])
+        try:
+            match job:
+                case Put():
+                    await self._store.put(job.key, job.payload, job.record, job.retention_s)
+                case Delete():
+                    await self._store.delete([job.key])
+        except StoreError as exc:
+            stage = "store.put" if isinstance(job, Put) else "store.delete"
+            self._observer.notify(Failed(stage, type(exc.__cause__ or exc).__name__))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.patterns import compile_pattern
 from .facts import Call, Origin
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def compile_rules(settings: Settings) -> Rules:
 def _compile(category: str, rule: Rule) -> CompiledRule:
     search = None
     if rule.pattern is not None:
-        import re2  # noqa: PLC0415 - only policies with patterns pay for it
-
-        search = re2.compile(rule.pattern).search
+        search = compile_pattern(rule.pattern).search
     headers = {name.lower(): value for name, value in (rule.header or {}).items()}
     return CompiledRule(category, rule.path, rule.model, headers, rule.metadata or {}, search)
 
@@ -108,7 +107,7 @@ class Prototypes:
         if not self._categories:
             return DEFAULT
         best = np.full(len(self._categories), -1.0, dtype=np.float32)
-        np.maximum.at(best, self._owner, self._matrix @ vector)
+        np.maximum.at(best, self._owner, np.vecdot(self._matrix, vector))
         first = int(best.argmax())
         top = float(best[first])
         best[first] = -1.0

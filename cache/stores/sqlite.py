@@ -64,14 +64,20 @@ class SqliteStore:
             return
         thread = self._thread = ThreadPoolExecutor(1, thread_name_prefix="kindcache-sqlite")
         opening = thread.submit(file.connect, self._path, self._busy_timeout_s, READ_TIMEOUT_S)
+        used = False
         try:
-            self._connections = await asyncio.wrap_future(opening)
+            connections = await asyncio.wrap_future(opening)
+            used = self._thread is thread
         finally:
-            if self._connections is None:
-                self._thread = None
+            if not used:
                 # Opening cannot be interrupted: what it opens after all is closed there.
                 opening.add_done_callback(_close_opened)
                 thread.shutdown(wait=False)
+                if self._thread is thread:
+                    self._thread = None
+        if not used:
+            raise StoreError("sqlite: closed while it was being opened")
+        self._connections = connections
 
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key``, None when absent or expired."""
@@ -119,7 +125,7 @@ class SqliteStore:
     async def aclose(self) -> None:
         """Finish the waiting writes and close the file."""
         thread, self._thread = self._thread, None
-        if thread is None:
+        if thread is None or self._connections is None:
             return
         try:
             if self._writing is not None:
@@ -127,9 +133,8 @@ class SqliteStore:
         finally:
             if self._writing is not None:
                 self._writing.cancel()
-            connections, self._connections = self._connections, None
-            assert connections is not None
-            closing = thread.submit(connections.close)
+            closing = thread.submit(self._connections.close)
+            self._connections = None
             closed = thread.submit(closing.result)  # a future of its own: cancelling a caller that
             thread.shutdown(wait=False)  # waits would take what is waited for out of the queue
         try:
