@@ -143,3 +143,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             )
         )
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

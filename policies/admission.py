@@ -1,4 +1,4 @@
-"""May this answer be stored, and for how long?"""
+"""Decides whether an answer may be stored, and for how long."""
 
 from __future__ import annotations
 

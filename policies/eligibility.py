@@ -1,4 +1,4 @@
-"""May this call use the cache, and which tiers of it?"""
+"""Decides whether a call may use the cache, and which tiers of it."""
 
 from __future__ import annotations
 

@@ -95,9 +95,7 @@ class RedisStore:
 
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key``, None when absent or expired."""
-        payload: bytes | None = await self._ask(
-            partial(self._client.get, self._payload_name(key))
-        )
+        payload: bytes | None = await self._ask(partial(self._client.get, self._payload_name(key)))
         return payload
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
@@ -183,11 +181,11 @@ class RedisStore:
 
 def _keys_of(names: list[bytes], prefix: str) -> list[EntryKey]:
     """Return the keys, each once; what is not a name of ours is left out."""
-    keys = {}
-    for name in names:
+    keys: list[EntryKey] = []
+    for name in dict.fromkeys(names):
         with suppress(ValueError):
-            keys[EntryKey(bytes.fromhex(name[len(prefix) : -1].decode()))] = None
-    return list(keys)
+            keys.append(EntryKey(bytes.fromhex(name[len(prefix) : -1].decode())))
+    return keys
 
 
 def _chunks(keys: Sequence[EntryKey]) -> list[Sequence[EntryKey]]:

@@ -285,6 +285,26 @@ async def test_records_while_writing(store: Store) -> None:
     assert seen >= set(keys[1:])
 
 
+async def test_a_listing_may_be_left_early(store: Store) -> None:
+    wanted = {EntryKey(os.urandom(16)): os.urandom(20) for _ in range(50)}
+    await asyncio.gather(*(store.put(k, b"p", record, HOUR_S) for k, record in wanted.items()))
+
+    async def leave(turns: int) -> None:
+        async for _ in store.records():
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return
+
+    for turns in range(40):
+        task = asyncio.create_task(leave(turns))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns % 2:
+            task.cancel()
+        await asyncio.wait({task})
+    assert await listed(store) == wanted
+
+
 async def test_many_at_once(store: Store) -> None:
     """200 mixed calls, each key owned by one task, so that each knows what it must read."""
 
@@ -336,6 +356,34 @@ async def test_closed(store: Store) -> None:
         await store.claim("name", b"value")
     with pytest.raises(StoreError):
         await listed(store)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_closing_while_calls_are_under_way(store: Store, cancelled: bool) -> None:
+    """Each call is carried out or fails as a store does."""
+    await store.put(A, b"payload", b"record", HOUR_S)
+
+    async def put(number: int) -> None:
+        await store.put(EntryKey(number.to_bytes(16, "big")), b"p" * 10_000, b"r", HOUR_S)
+
+    async def read() -> None:
+        assert await store.get(A) == b"payload"
+        assert (await listed(store))[A] == b"record"
+
+    calls = [asyncio.create_task(put(number)) for number in range(40)]
+    calls += [asyncio.create_task(read()) for _ in range(40)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    closing = asyncio.create_task(store.aclose())
+    await asyncio.sleep(0)
+    if cancelled:
+        closing.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.wait({closing})
+        for outcome in await asyncio.gather(*calls, return_exceptions=True):
+            assert outcome is None or isinstance(outcome, StoreError)
+    with pytest.raises(StoreError):
+        await store.get(A)
 
 
 async def test_close_of_what_was_never_opened(

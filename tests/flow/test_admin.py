@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from kindcache.adapters.proxy import Proxy
 from kindcache.adapters.upstream import UpstreamApp
 from kindcache.config.load import loads
-from tests.drivers import AsgiDriver
+from tests.drivers import AsgiDriver, ScriptedUpstream
 from tests.drivers.cached import KEY, SECRET, proxied
 
 pytestmark = pytest.mark.anyio
@@ -16,14 +19,16 @@ ADMIN = {"authorization": "Bearer root-token"}
 ENVIRON = SECRET | {"KINDCACHE_ADMIN_TOKEN": "root-token"}
 
 
-async def test_without_a_token_the_admin_paths_belong_to_the_app(upstream):
+async def test_without_a_token_the_admin_paths_belong_to_the_app(
+    upstream: ScriptedUpstream,
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         exchange = await driver.request("GET", "/_cache/stats", headers=ADMIN)
     assert exchange.status == 404
     assert upstream.count == 1
 
 
-async def test_only_the_token_opens_it(upstream):
+async def test_only_the_token_opens_it(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url, environ=ENVIRON)) as driver:
         refused = await driver.request("GET", "/_cache/stats", headers=KEY)
         stats = await driver.request("GET", "/_cache/stats", headers=ADMIN)
@@ -34,7 +39,9 @@ async def test_only_the_token_opens_it(upstream):
     assert upstream.count == 0
 
 
-async def test_an_entry_is_removed_by_the_id_that_its_hits_carry(upstream, tmp_path):
+async def test_an_entry_is_removed_by_the_id_that_its_hits_carry(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
     config = {"store": {"url": f"sqlite:///{tmp_path}/kc.db"}}
     async with AsgiDriver(proxied(upstream.base_url, config, environ=ENVIRON)) as driver:
         entry = (await driver.chat("Hello", headers=KEY)).header("x-cache-entry")
@@ -50,7 +57,9 @@ async def test_an_entry_is_removed_by_the_id_that_its_hits_carry(upstream, tmp_p
     ("body", "left"),
     [({"all": True}, 0), ({"category": "greeting"}, 1), ({"category": "nothing"}, 2)],
 )
-async def test_a_purge_reaches_the_store(upstream, tmp_path, body, left):
+async def test_a_purge_reaches_the_store(
+    upstream: ScriptedUpstream, tmp_path: Path, body: Any, left: int
+) -> None:
     config = {
         "store": {"url": f"sqlite:///{tmp_path}/kc.db"},
         "categories": {"greeting": {"match": {"pattern": "Hello"}}},
@@ -67,13 +76,15 @@ async def test_a_purge_reaches_the_store(upstream, tmp_path, body, left):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"category": 3}', b'{"all": "yes"}'])
-async def test_a_purge_that_does_not_say_what_removes_nothing(upstream, body):
+async def test_a_purge_that_does_not_say_what_removes_nothing(
+    upstream: ScriptedUpstream, body: Any
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url, environ=ENVIRON)) as driver:
         exchange = await driver.request("POST", "/_cache/purge", body=body, headers=ADMIN)
     assert exchange.status == 400
 
 
-async def test_the_proxy_has_probes_of_its_own(upstream):
+async def test_the_proxy_has_probes_of_its_own(upstream: ScriptedUpstream) -> None:
     settings = loads('store: {url: "memory://"}\nembedder: {runtime: hashing}', "t")
     proxy = Proxy(UpstreamApp(upstream.base_url), settings, upstream="u")
     early = AsgiDriver(proxy)

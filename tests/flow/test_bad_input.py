@@ -4,10 +4,11 @@ error in the dialect's shape; nothing is stored, nothing hangs."""
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.drivers import Act, AsgiDriver, Reply, chat_reply
+from tests.drivers import Act, AsgiDriver, Reply, ScriptedUpstream, Seen, chat_reply
 from tests.drivers.cached import KEY, proxied
 from tests.drivers.raw import raw_upstream
 
@@ -37,7 +38,9 @@ GOOD = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     ],
     ids=lambda body: repr(body[:40]),
 )
-async def test_what_is_not_understood_is_forwarded_as_it_came(upstream, body):
+async def test_what_is_not_understood_is_forwarded_as_it_came(
+    upstream: ScriptedUpstream, body: Any
+) -> None:
     upstream.script = lambda seen: Reply((b"yours",), status=422)
     app = proxied(upstream.base_url)
     async with AsgiDriver(app) as driver:
@@ -48,7 +51,7 @@ async def test_what_is_not_understood_is_forwarded_as_it_came(upstream, body):
     assert upstream.requests[0].body == body
 
 
-async def test_a_body_of_20_mb_passes_through(upstream):
+async def test_a_body_of_20_mb_passes_through(upstream: ScriptedUpstream) -> None:
     upstream.script = lambda seen: Reply((str(len(seen.body)).encode(),))
     body = json.dumps(GOOD | {"padding": "x" * (20 << 20)}).encode()
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
@@ -57,7 +60,7 @@ async def test_a_body_of_20_mb_passes_through(upstream):
     assert exchange.header("x-cache-reason") == "too_large"
 
 
-async def test_an_answer_too_large_to_keep_passes_through(upstream):
+async def test_an_answer_too_large_to_keep_passes_through(upstream: ScriptedUpstream) -> None:
     upstream.script = lambda seen: chat_reply(seen, "x" * 200_000)
     app = proxied(upstream.base_url, {"http": {"max_answer": "100KB"}})
     async with AsgiDriver(app) as driver:
@@ -67,25 +70,29 @@ async def test_an_answer_too_large_to_keep_passes_through(upstream):
         assert len(app.service.engine.memory.table) == 0
 
 
-async def test_an_upstream_that_is_down_is_a_502_in_openai_shape():
+async def test_an_upstream_that_is_down_is_a_502_in_openai_shape() -> None:
     async with AsgiDriver(proxied("http://127.0.0.1:9/v1")) as driver:
         exchange = await driver.chat("Hi", headers=KEY)
     assert exchange.status == 502
     assert exchange.json()["error"]["code"] == "upstream_unreachable"
 
 
-async def test_garbage_in_place_of_http_is_a_502():
-    async with raw_upstream(b"SSH-2.0-OpenSSH_9.2\r\n") as url:
-        async with AsgiDriver(proxied(f"{url}/v1")) as driver:
-            exchange = await driver.chat("Hi", headers=KEY)
+async def test_garbage_in_place_of_http_is_a_502() -> None:
+    async with (
+        raw_upstream(b"SSH-2.0-OpenSSH_9.2\r\n") as url,
+        AsgiDriver(proxied(f"{url}/v1")) as driver,
+    ):
+        exchange = await driver.chat("Hi", headers=KEY)
     assert exchange.status == 502
     assert "error" in exchange.json()
 
 
-async def test_a_whole_answer_cut_short_never_looks_whole(upstream):
-    def cut(seen):
+async def test_a_whole_answer_cut_short_never_looks_whole(upstream: ScriptedUpstream) -> None:
+    def cut(seen: Seen) -> Any:
         whole = chat_reply(seen, "a long answer")
-        return Reply((whole.steps[0][:40], Act.CLOSE), headers=whole.headers)
+        body = whole.steps[0]
+        assert isinstance(body, bytes)
+        return Reply((body[:40], Act.CLOSE), headers=whole.headers)
 
     upstream.script = cut
     app = proxied(upstream.base_url)
@@ -100,7 +107,7 @@ async def test_a_whole_answer_cut_short_never_looks_whole(upstream):
     assert not exchange.complete
 
 
-async def test_compressed_requests_pass_through(upstream):
+async def test_compressed_requests_pass_through(upstream: ScriptedUpstream) -> None:
     headers = KEY | {"content-encoding": "gzip"}
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         upstream.script = lambda seen: Reply((seen.body,))
@@ -111,13 +118,17 @@ async def test_compressed_requests_pass_through(upstream):
     assert exchange.header("x-cache") == "BYPASS"
 
 
-async def test_the_upstream_is_asked_for_an_answer_that_can_be_read(upstream):
+async def test_the_upstream_is_asked_for_an_answer_that_can_be_read(
+    upstream: ScriptedUpstream,
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Hi", headers=KEY | {"accept-encoding": "gzip, br"})
     assert upstream.requests[0].header("accept-encoding") == "identity"
 
 
-async def test_a_client_that_leaves_while_sending_its_body_leaves_nothing(upstream):
+async def test_a_client_that_leaves_while_sending_its_body_leaves_nothing(
+    upstream: ScriptedUpstream,
+) -> None:
     app = proxied(upstream.base_url)
     async with AsgiDriver(app) as driver:
         exchange = driver.start("POST", "/v1/chat/completions", body=None, headers=KEY)

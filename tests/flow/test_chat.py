@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.drivers import AsgiDriver, chat_reply, error_reply, html_reply
+from tests.conftest import FakeClock
+from tests.drivers import AsgiDriver, ScriptedUpstream, chat_reply, error_reply, html_reply
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_second_equal_call_is_answered_from_the_cache(upstream):
+async def test_the_second_equal_call_is_answered_from_the_cache(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         first = await driver.chat("How tall is Mont Blanc?", headers=KEY)
         second = await driver.chat("How tall is Mont Blanc?", headers=KEY)
@@ -26,7 +29,9 @@ async def test_the_second_equal_call_is_answered_from_the_cache(upstream):
     assert second.json()["id"] != first.json()["id"]
 
 
-async def test_the_same_question_in_other_words_is_answered_from_the_cache(upstream):
+async def test_the_same_question_in_other_words_is_answered_from_the_cache(
+    upstream: ScriptedUpstream,
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("What is the capital city of France?", headers=KEY)
         hit = await driver.chat("What is the capital city of France", headers=KEY)
@@ -38,7 +43,9 @@ async def test_the_same_question_in_other_words_is_answered_from_the_cache(upstr
 
 
 @pytest.mark.parametrize("fill_streams", [True, False])
-async def test_a_stored_answer_serves_streaming_and_plain_callers(upstream, fill_streams):
+async def test_a_stored_answer_serves_streaming_and_plain_callers(
+    upstream: ScriptedUpstream, fill_streams: bool
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Name three primes.", headers=KEY, stream=fill_streams)
         plain = await driver.chat("Name three primes.", headers=KEY)
@@ -50,7 +57,9 @@ async def test_a_stored_answer_serves_streaming_and_plain_callers(upstream, fill
     assert stream.body.endswith(b"data: [DONE]\n\n")
 
 
-async def test_usage_that_the_filling_stream_did_not_tell_is_never_invented(upstream):
+async def test_usage_that_the_filling_stream_did_not_tell_is_never_invented(
+    upstream: ScriptedUpstream,
+) -> None:
     ask = {"stream": True, "stream_options": {"include_usage": True}}
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Name three primes.", headers=KEY, stream=True)
@@ -61,7 +70,7 @@ async def test_usage_that_the_filling_stream_did_not_tell_is_never_invented(upst
     assert b'"total_tokens":8' in again.body.replace(b" ", b"")
 
 
-async def test_a_miss_says_whether_it_was_stored(upstream):
+async def test_a_miss_says_whether_it_was_stored(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         stored = await driver.chat("What is a monad?", headers=KEY)
         hit = await driver.chat("What is a monad?", headers=KEY)
@@ -72,7 +81,7 @@ async def test_a_miss_says_whether_it_was_stored(upstream):
     assert hit.header("x-cache-entry") == stored.header("x-cache-entry")
 
 
-async def test_without_a_credential_nothing_is_cached(upstream):
+async def test_without_a_credential_nothing_is_cached(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         for _ in range(2):
             exchange = await driver.chat("What is a monad?")
@@ -81,7 +90,7 @@ async def test_without_a_credential_nothing_is_cached(upstream):
     assert upstream.count == 2
 
 
-async def test_anonymous_callers_share_where_the_policy_says_so(upstream):
+async def test_anonymous_callers_share_where_the_policy_says_so(upstream: ScriptedUpstream) -> None:
     config = {"scope": {"anonymous": "share"}}
     async with AsgiDriver(proxied(upstream.base_url, config)) as driver:
         await driver.chat("What is a monad?")
@@ -103,7 +112,9 @@ async def test_anonymous_callers_share_where_the_policy_says_so(upstream):
         {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "Hi there"}]},
     ],
 )
-async def test_whatever_can_change_the_answer_keeps_calls_apart(upstream, change):
+async def test_whatever_can_change_the_answer_keeps_calls_apart(
+    upstream: ScriptedUpstream, change: dict[str, Any]
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Hi there", headers=KEY)
         other = await driver.chat("Hi there", headers=KEY, **change)
@@ -117,7 +128,7 @@ async def test_whatever_can_change_the_answer_keeps_calls_apart(upstream, change
     assert path.header("x-cache") == "MISS"
 
 
-async def test_two_credentials_never_share(upstream):
+async def test_two_credentials_never_share(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Hi there", headers={"authorization": "Bearer alice"})
         other = await driver.chat("Hi there", headers={"authorization": "Bearer bob"})
@@ -138,8 +149,8 @@ async def test_two_credentials_never_share(upstream):
 )
 @pytest.mark.parametrize("stream", [True, False])
 async def test_what_is_no_whole_answer_passes_through_and_is_not_stored(
-    upstream, reply, reason, stream
-):
+    upstream: ScriptedUpstream, reply: Any, reason: str, stream: bool
+) -> None:
     upstream.script = reply
     app = proxied(upstream.base_url)
     async with AsgiDriver(app) as driver:
@@ -154,7 +165,7 @@ async def test_what_is_no_whole_answer_passes_through_and_is_not_stored(
     assert f'kindcache_write_skipped_total{{reason="{reason}"}} 2.0' in skipped
 
 
-async def test_paths_it_does_not_know_pass_through_untouched(upstream):
+async def test_paths_it_does_not_know_pass_through_untouched(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         models = await driver.request("GET", "/v1/models", headers=KEY)
         odd = await driver.request("POST", "/v1/other?x=%20y", body=b"\xff\x00", headers=KEY)
@@ -165,7 +176,9 @@ async def test_paths_it_does_not_know_pass_through_untouched(upstream):
     assert upstream.requests[1].query == "x=%20y"
 
 
-async def test_the_control_object_of_the_body_is_heeded_and_not_forwarded(upstream):
+async def test_the_control_object_of_the_body_is_heeded_and_not_forwarded(
+    upstream: ScriptedUpstream,
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Hi there", headers=KEY, cache={"no-store": True})
         miss = await driver.chat("Hi there", headers=KEY)
@@ -173,13 +186,15 @@ async def test_the_control_object_of_the_body_is_heeded_and_not_forwarded(upstre
         apart = await driver.chat("Hi there", headers=KEY, cache={"namespace": "n"})
         unused = await driver.chat("Hi there", headers=KEY, cache={"use-cache": False})
     assert miss.header("x-cache") == "MISS"
-    assert fresh.header("cache-status") == 'kindcache; fwd=request; stored; detail="client_no_cache"'
+    assert (
+        fresh.header("cache-status") == 'kindcache; fwd=request; stored; detail="client_no_cache"'
+    )
     assert apart.header("x-cache") == "MISS"
     assert unused.header("x-cache") == "BYPASS"
     assert all("cache" not in seen.json() for seen in upstream.requests)
 
 
-async def test_only_if_cached_asks_no_model(upstream):
+async def test_only_if_cached_asks_no_model(upstream: ScriptedUpstream) -> None:
     only = KEY | {"cache-control": "only-if-cached"}
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         refused = await driver.chat("Hi there", headers=only)
@@ -191,7 +206,9 @@ async def test_only_if_cached_asks_no_model(upstream):
     assert upstream.count == 1
 
 
-async def test_ages_run_from_creation_and_clients_only_tighten(upstream, clock):
+async def test_ages_run_from_creation_and_clients_only_tighten(
+    upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url, clock=clock)) as driver:
         await driver.chat("Hi there", headers=KEY)
         clock.advance(100)
@@ -206,7 +223,7 @@ async def test_ages_run_from_creation_and_clients_only_tighten(upstream, clock):
     assert gone.header("x-cache") == "MISS"
 
 
-async def test_a_revoked_credential_gets_nothing(upstream):
+async def test_a_revoked_credential_gets_nothing(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("Hi there", headers=KEY)
         upstream.enqueue(error_reply(401))
@@ -218,7 +235,9 @@ async def test_a_revoked_credential_gets_nothing(upstream):
     assert served.header("x-cache") == "HIT"
 
 
-async def test_a_category_that_is_not_cached_is_neither_looked_up_nor_stored(upstream):
+async def test_a_category_that_is_not_cached_is_neither_looked_up_nor_stored(
+    upstream: ScriptedUpstream,
+) -> None:
     config = {"categories": {"medical": {"match": {"pattern": "(?i)aspirin"}, "cache": False}}}
     app = proxied(upstream.base_url, config)
     async with AsgiDriver(app) as driver:
@@ -230,7 +249,7 @@ async def test_a_category_that_is_not_cached_is_neither_looked_up_nor_stored(ups
     assert upstream.count == 2
 
 
-async def test_calls_with_tools_use_the_exact_tier_only(upstream):
+async def test_calls_with_tools_use_the_exact_tier_only(upstream: ScriptedUpstream) -> None:
     tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         await driver.chat("What is the capital city of France?", headers=KEY, tools=tools)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ async def never(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("no app here")
 
 
-def opened(url: str, graph_from: int):
+def opened(url: str, graph_from: int) -> Any:
     service = build(loads(CONFIG.format(url=url), "t"), never, upstream="u", environ=SECRET)
     service.engine.memory.table._new_index = lambda: CategoryIndex(64, graph_from=graph_from)
     return service
@@ -67,8 +68,8 @@ async def loaded(service: Any) -> None:
 @pytest.mark.parametrize("graph_from", [70, 100_000], ids=["graph", "flat"])
 @pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
 async def test_identical_prompts_of_two_credentials_never_meet(
-    store, graph_from, tmp_path, redis_url
-):
+    store: str, graph_from: int, tmp_path: Path, redis_url: str
+) -> None:
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/x.db", "redis": redis_url}[store]
     rng = random.Random(7)
     service = opened(url, graph_from)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -16,6 +19,8 @@ from tests.drivers import AsgiDriver
 from tests.drivers.cached import KEY, cached
 
 pytestmark = pytest.mark.anyio
+
+Write = Callable[[str], None]
 
 CONFIG = """
 store: {url: "memory://"}
@@ -42,14 +47,18 @@ class Model:
 
 
 @pytest.fixture
-def config_file(tmp_path, monkeypatch):
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     path = tmp_path / "policies.yaml"
     path.write_text(CONFIG)
+
+    def write(text: str) -> None:
+        path.write_text(text)
+
     monkeypatch.setenv("KINDCACHE_CONFIG", str(path))
-    return path
+    return write
 
 
-async def test_added_to_starlette_without_arguments(config_file):
+async def test_added_to_starlette_without_arguments(config_file: Write) -> None:
     model = Model()
     app = model.app()
     app.add_middleware(KindcacheMiddleware)
@@ -61,7 +70,7 @@ async def test_added_to_starlette_without_arguments(config_file):
     assert model.calls == 1
 
 
-async def test_without_a_lifespan_it_starts_on_the_first_request(config_file):
+async def test_without_a_lifespan_it_starts_on_the_first_request(config_file: Write) -> None:
     model = Model()
     app = KindcacheMiddleware(model.app())
     driver = AsgiDriver(app)
@@ -71,16 +80,20 @@ async def test_without_a_lifespan_it_starts_on_the_first_request(config_file):
     assert hit.header("x-cache") == "HIT"
 
 
-async def test_a_configuration_that_cannot_work_stops_the_server_at_start(config_file):
-    config_file.write_text("categoires: {}")
+async def test_a_configuration_that_cannot_work_stops_the_server_at_start(
+    config_file: Write,
+) -> None:
+    config_file("categoires: {}")
     app = KindcacheMiddleware(Model().app())
     with pytest.raises(ValueError, match="categories"):
         async with AsgiDriver(app):
             pass
 
 
-async def test_without_a_lifespan_such_a_configuration_lets_everything_pass(config_file, caplog):
-    config_file.write_text("categoires: {}")
+async def test_without_a_lifespan_such_a_configuration_lets_everything_pass(
+    config_file: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    config_file("categoires: {}")
     driver = AsgiDriver(KindcacheMiddleware(Model().app()))
     for _ in range(2):
         exchange = await driver.chat("hello", headers=KEY)
@@ -90,32 +103,37 @@ async def test_without_a_lifespan_such_a_configuration_lets_everything_pass(conf
     assert "categories" in caplog.text
 
 
-async def test_one_variable_turns_it_into_a_pass_through(config_file, monkeypatch):
+async def test_one_variable_turns_it_into_a_pass_through(
+    config_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KINDCACHE_DISABLED", "1")
-    config_file.write_text("not even: valid")
+    config_file("not even: valid")
     async with AsgiDriver(KindcacheMiddleware(Model().app())) as driver:
         exchange = await driver.chat("hello", headers=KEY)
     assert exchange.header("x-cache") is None
 
 
-async def test_a_fault_of_the_cache_is_survived_and_counted():
+async def test_a_fault_of_the_cache_is_survived_and_counted() -> None:
     app = cached(Model().app())
     async with AsgiDriver(app) as driver:
-        app.service.engine.policy = None
+        service = await app.open()
+        service.engine.policy = None  # type: ignore[assignment]
         exchange = await driver.chat("hello", headers=KEY)
-        metrics = app.service.metrics.exposition().decode()
+        metrics = service.metrics.exposition().decode()
     assert exchange.status == 200
     assert exchange.header("x-cache-reason") == "internal"
     assert 'kindcache_failures_total{error="AttributeError",stage="lookup"} 1.0' in metrics
 
 
-async def test_short_secrets_are_refused():
+async def test_short_secrets_are_refused() -> None:
     app = cached(Model().app(), environ={"KINDCACHE_SECRET": "short"})
     with pytest.raises(StartupError, match="KINDCACHE_SECRET"):
         await app.open()
 
 
-async def test_the_category_header_counts_only_from_trusted_callers(monkeypatch):
+async def test_the_category_header_counts_only_from_trusted_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config = {
         "trust": {"token_env": "T"},
         "categories": {"secret": {"cache": False}, "open": {"ttl": "1h"}},
@@ -129,8 +147,8 @@ async def test_the_category_header_counts_only_from_trusted_callers(monkeypatch)
     assert trusted.header("x-cache") == "BYPASS"
 
 
-async def test_an_answer_that_forbids_keeping_is_not_kept():
-    async def app(scope, receive, send):
+async def test_an_answer_that_forbids_keeping_is_not_kept() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         choice = {"index": 0, "message": {"role": "assistant", "content": "x"}}
         body = json.dumps({"choices": [choice | {"finish_reason": "stop"}], "model": "m"}).encode()
@@ -144,8 +162,8 @@ async def test_an_answer_that_forbids_keeping_is_not_kept():
     await wrapped.aclose()
 
 
-async def test_the_status_of_an_upstream_cache_is_kept_in_front_of_ours():
-    async def app(scope, receive, send):
+async def test_the_status_of_an_upstream_cache_is_kept_in_front_of_ours() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         headers = [(b"content-type", b"text/plain"), (b"cache-status", b"far; hit")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,4 +1,4 @@
-"""The official client, unchanged but for its ``base_url``, against the proxy under a real server."""
+"""The official client, unchanged but for its ``base_url``, against a real server."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def messages(prompt: str, system: str) -> Any:
 
 @pytest.mark.parametrize("fill", [plain, streamed])
 @pytest.mark.parametrize("read", [plain, streamed])
-def test_miss_then_exact_hit_then_semantic_hit(client, fill, read):
+def test_miss_then_exact_hit_then_semantic_hit(client: openai.OpenAI, fill: Any, read: Any) -> None:
     system = f"{fill.__name__}-{read.__name__}"
     results = [
         fill(client, QUESTION, system),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.drivers import AsgiDriver
+from tests.conftest import RedisServer
+from tests.drivers import AsgiDriver, ScriptedUpstream
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +18,7 @@ def config(url: str) -> dict[str, object]:
     return {"store": {"url": url, "hot_payloads": 1, "read_deadline": "200ms"}}
 
 
-async def ask(driver: AsgiDriver, number: int):
+async def ask(driver: AsgiDriver, number: int) -> Any:
     return await driver.chat(f"Question {number}", headers=KEY)
 
 
@@ -31,14 +33,17 @@ async def until_hit(driver: AsgiDriver) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_redis_killed_under_load_fails_no_request_and_hits_resume(upstream, redis_server):
+async def test_redis_killed_under_load_fails_no_request_and_hits_resume(
+    upstream: ScriptedUpstream, redis_server: RedisServer
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url, config(redis_server.url))) as driver:
         await until_hit(driver)
         statuses: list[int] = []
 
         async def load(first: int) -> None:
             for number in range(first, first + 40):
-                statuses.append((await ask(driver, number % 25)).status)
+                exchange = await ask(driver, number % 25)
+                statuses.append(exchange.status)
 
         tasks = [asyncio.create_task(load(first)) for first in range(0, 400, 50)]
         while len(statuses) < 40:
@@ -50,7 +55,9 @@ async def test_redis_killed_under_load_fails_no_request_and_hits_resume(upstream
         await until_hit(driver)
 
 
-async def test_a_store_that_is_away_at_start_does_not_stop_the_start(upstream, redis_server):
+async def test_a_store_that_is_away_at_start_does_not_stop_the_start(
+    upstream: ScriptedUpstream, redis_server: RedisServer
+) -> None:
     redis_server.kill()
     app = proxied(upstream.base_url, config(redis_server.url))
     async with AsgiDriver(app) as driver:
@@ -63,7 +70,9 @@ async def test_a_store_that_is_away_at_start_does_not_stop_the_start(upstream, r
         assert app.service.lifecycle.health()["status"] == "ready"
 
 
-async def test_a_store_that_hangs_is_a_miss_within_its_deadline(upstream, redis_server):
+async def test_a_store_that_hangs_is_a_miss_within_its_deadline(
+    upstream: ScriptedUpstream, redis_server: RedisServer
+) -> None:
     async with AsgiDriver(proxied(upstream.base_url, config(redis_server.url))) as driver:
         await until_hit(driver)
         redis_server.pause()
@@ -75,7 +84,9 @@ async def test_a_store_that_hangs_is_a_miss_within_its_deadline(upstream, redis_
         await until_hit(driver)
 
 
-async def test_a_lost_epoch_makes_the_cache_cold_not_wrong(upstream, redis_server):
+async def test_a_lost_epoch_makes_the_cache_cold_not_wrong(
+    upstream: ScriptedUpstream, redis_server: RedisServer
+) -> None:
     app = proxied(upstream.base_url, config(redis_server.url))
     async with AsgiDriver(app) as driver:
         await until_hit(driver)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.drivers import AsgiDriver
+from tests.drivers import AsgiDriver, ScriptedUpstream
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
@@ -12,8 +14,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 async def test_after_a_restart_exact_and_semantic_hits_are_there(
-    store, upstream, tmp_path, redis_url
-):
+    store: str, upstream: ScriptedUpstream, tmp_path: Path, redis_url: str
+) -> None:
     url = {"sqlite": f"sqlite:///{tmp_path}/kc.db", "redis": redis_url}[store]
     config = {"store": {"url": url, "namespace": f"restart-{store}"}}
     async with AsgiDriver(proxied(upstream.base_url, config)) as driver:
@@ -28,7 +30,9 @@ async def test_after_a_restart_exact_and_semantic_hits_are_there(
     assert upstream.count == 1
 
 
-async def test_the_secret_is_kept_beside_the_embedded_store(upstream, tmp_path):
+async def test_the_secret_is_kept_beside_the_embedded_store(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
     config = {"store": {"url": f"sqlite:///{tmp_path}/kc.db"}}
     for expected in ("MISS", "HIT"):
         async with AsgiDriver(proxied(upstream.base_url, config, environ={"X": ""})) as driver:
@@ -41,7 +45,9 @@ async def test_the_secret_is_kept_beside_the_embedded_store(upstream, tmp_path):
         assert (await driver.chat("Hello", headers=KEY)).header("x-cache") == "MISS"
 
 
-async def test_a_damaged_payload_is_counted_dropped_and_a_miss(upstream, tmp_path):
+async def test_a_damaged_payload_is_counted_dropped_and_a_miss(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
     import sqlite3
 
     config = {"store": {"url": f"sqlite:///{tmp_path}/kc.db"}}
@@ -61,7 +67,9 @@ async def test_a_damaged_payload_is_counted_dropped_and_a_miss(upstream, tmp_pat
     assert hit.header("x-cache") == "HIT"
 
 
-async def test_a_shared_store_needs_an_explicit_secret(upstream, redis_url):
+async def test_a_shared_store_needs_an_explicit_secret(
+    upstream: ScriptedUpstream, redis_url: str
+) -> None:
     app = proxied(upstream.base_url, {"store": {"url": redis_url}}, environ={"X": ""})
     with pytest.raises(Exception, match="set KINDCACHE_SECRET"):
         await app.open()

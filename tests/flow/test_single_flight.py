@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.drivers import AsgiDriver, Gate, chat_reply, error_reply
+from kindcache.cache.engine import Engine
+from tests.drivers import AsgiDriver, Gate, Reply, ScriptedUpstream, chat_reply, error_reply
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
 
 
-def start(driver: AsgiDriver, *, stream: bool, **fields):
+def start(driver: AsgiDriver, *, stream: bool, **fields: Any) -> Any:
     messages = [{"role": "user", "content": "Tell me a story"}]
     body = {"model": "m", "messages": messages, "stream": stream} | fields
     return driver.start("POST", "/v1/chat/completions", json=body, headers=KEY)
 
 
-async def settled(engine, followers: int) -> None:
+async def settled(engine: Engine, followers: int) -> None:
     """Wait until that many callers follow the one flight."""
     async with asyncio.timeout(10):
         while sum(flight.followers for flight in engine.flights) < followers:
@@ -26,7 +28,9 @@ async def settled(engine, followers: int) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_hundred_equal_misses_make_one_call(upstream, stream):
+async def test_a_hundred_equal_misses_make_one_call(
+    upstream: ScriptedUpstream, stream: bool
+) -> None:
     gate = Gate("answer")
     upstream.script = lambda seen: chat_reply(seen, "once upon", before=[gate])
     app = proxied(upstream.base_url)
@@ -43,7 +47,9 @@ async def test_a_hundred_equal_misses_make_one_call(upstream, stream):
     assert all(b"once" in e.body and e.complete and e.status == 200 for e in exchanges)
 
 
-async def test_followers_of_a_stream_get_its_frames_as_they_come(upstream):
+async def test_followers_of_a_stream_get_its_frames_as_they_come(
+    upstream: ScriptedUpstream,
+) -> None:
     gate = Gate("second frame")
     upstream.script = lambda seen: chat_reply(seen, "once upon", gates=[gate])
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
@@ -58,7 +64,7 @@ async def test_followers_of_a_stream_get_its_frames_as_they_come(upstream):
     assert upstream.count == 1
 
 
-async def test_a_plain_caller_shares_a_stream_in_progress(upstream):
+async def test_a_plain_caller_shares_a_stream_in_progress(upstream: ScriptedUpstream) -> None:
     gate = Gate("second frame")
     upstream.script = lambda seen: chat_reply(seen, "once upon", gates=[gate])
     app = proxied(upstream.base_url)
@@ -74,7 +80,9 @@ async def test_a_plain_caller_shares_a_stream_in_progress(upstream):
 
 
 @pytest.mark.parametrize("oserror", [True, False])
-async def test_the_call_lives_on_when_its_leader_leaves(upstream, oserror):
+async def test_the_call_lives_on_when_its_leader_leaves(
+    upstream: ScriptedUpstream, oserror: bool
+) -> None:
     gate = Gate("second frame")
     upstream.script = lambda seen: chat_reply(seen, "once upon", gates=[gate])
     app = proxied(upstream.base_url)
@@ -92,7 +100,7 @@ async def test_the_call_lives_on_when_its_leader_leaves(upstream, oserror):
     assert b"upon" in follower.body
 
 
-async def test_the_call_ends_when_everyone_has_left(upstream):
+async def test_the_call_ends_when_everyone_has_left(upstream: ScriptedUpstream) -> None:
     gate = Gate("never opened")
     upstream.script = lambda seen: chat_reply(seen, "once upon", gates=[gate])
     app = proxied(upstream.base_url)
@@ -108,9 +116,12 @@ async def test_the_call_ends_when_everyone_has_left(upstream):
         assert len(app.service.engine.memory.table) == 0
 
 
-async def test_an_answer_that_may_not_be_shared_frees_the_others_one_at_a_time(upstream):
+async def test_an_answer_that_may_not_be_shared_frees_the_others_one_at_a_time(
+    upstream: ScriptedUpstream,
+) -> None:
     gate = Gate("first answer")
-    upstream.enqueue(lambda seen: error_reply(500) if gate.wait() is None else None)
+    failure = error_reply(500)
+    upstream.enqueue(Reply(failure.steps, 500, failure.headers, before=[gate]))
     app = proxied(upstream.base_url)
     async with AsgiDriver(app) as driver:
         exchanges = [start(driver, stream=False) for _ in range(10)]
@@ -123,7 +134,7 @@ async def test_an_answer_that_may_not_be_shared_frees_the_others_one_at_a_time(u
     assert upstream.count == 2
 
 
-async def test_hot_calls_share_only_if_the_category_says_so(upstream):
+async def test_hot_calls_share_only_if_the_category_says_so(upstream: ScriptedUpstream) -> None:
     upstream.script = lambda seen: chat_reply(seen, "once")
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         alone = [start(driver, stream=False, temperature=0.9) for _ in range(3)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.drivers import Act, AsgiDriver, Gate, Reply, chat_reply
+from tests.drivers import Act, AsgiDriver, Gate, Reply, ScriptedUpstream, Seen, chat_reply
 from tests.drivers.cached import KEY, proxied
 
 pytestmark = pytest.mark.anyio
@@ -14,17 +15,19 @@ pytestmark = pytest.mark.anyio
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Tell me a story"}], "stream": True}
 
 
-def start(driver: AsgiDriver, **fields):
+def start(driver: AsgiDriver, **fields: Any) -> Any:
     return driver.start("POST", "/v1/chat/completions", json=BODY | fields, headers=KEY)
 
 
 def quiet() -> set[str]:
     """Name the tasks beside the test's own and the cache's upkeep."""
-    tasks = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}
+    tasks = {repr(task.get_coro()) for task in asyncio.all_tasks()}
     return {name for name in tasks if "Responder" in name or "follow" in name or "_share" in name}
 
 
-async def test_the_first_frame_reaches_the_client_before_the_second_exists(upstream):
+async def test_the_first_frame_reaches_the_client_before_the_second_exists(
+    upstream: ScriptedUpstream,
+) -> None:
     gate = Gate("second frame")
     upstream.script = lambda seen: chat_reply(seen, "once upon", gates=[gate])
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
@@ -36,15 +39,17 @@ async def test_the_first_frame_reaches_the_client_before_the_second_exists(upstr
     assert b"upon" in exchange.body
 
 
-async def test_the_bytes_of_a_stream_are_untouched(upstream):
+async def test_the_bytes_of_a_stream_are_untouched(upstream: ScriptedUpstream) -> None:
     async with AsgiDriver(proxied(upstream.base_url)) as driver:
         exchange = start(driver)
         await exchange.ended()
     reply = chat_reply(upstream.requests[0], "Answer to: Tell me a story")
-    assert exchange.body == b"".join(reply.steps)
+    assert exchange.body == b"".join(step for step in reply.steps if isinstance(step, bytes))
 
 
-async def test_a_client_that_leaves_mid_stream_leaves_no_entry_and_no_task(upstream):
+async def test_a_client_that_leaves_mid_stream_leaves_no_entry_and_no_task(
+    upstream: ScriptedUpstream,
+) -> None:
     gate = Gate("never opened")
     upstream.script = lambda seen: chat_reply(seen, "once upon a time", gates=[gate])
     app = proxied(upstream.base_url)
@@ -65,8 +70,10 @@ async def test_a_client_that_leaves_mid_stream_leaves_no_entry_and_no_task(upstr
 
 
 @pytest.mark.parametrize("after", [b"", b'data: {"error":{"message":"overloaded"}}\n\n'])
-async def test_a_stream_that_breaks_off_is_visibly_incomplete_and_not_stored(upstream, after):
-    def broken(seen):
+async def test_a_stream_that_breaks_off_is_visibly_incomplete_and_not_stored(
+    upstream: ScriptedUpstream, after: bytes
+) -> None:
+    def broken(seen: Seen) -> Any:
         whole = chat_reply(seen, "once upon a time")
         return Reply((*whole.steps[:3], after, Act.CLOSE), headers=whole.headers)
 
@@ -82,8 +89,10 @@ async def test_a_stream_that_breaks_off_is_visibly_incomplete_and_not_stored(ups
     assert b"[DONE]" not in exchange.body
 
 
-async def test_a_stream_without_its_terminal_frame_is_not_stored(upstream):
-    def unfinished(seen):
+async def test_a_stream_without_its_terminal_frame_is_not_stored(
+    upstream: ScriptedUpstream,
+) -> None:
+    def unfinished(seen: Seen) -> Any:
         whole = chat_reply(seen, "once upon a time")
         return Reply(whole.steps[:-1], headers=whole.headers)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.evaluation.data import DataError, Pair, load_pairs, load_stream
 
 PAIR = {"id": "x-00001", "q1": "one", "q2": "two", "label": 1, "kind": "k", "category": "c"}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.evaluation.asker import Asker
 from kindcache.adapters.evaluation.evaluate import (
     EvaluateOptions,

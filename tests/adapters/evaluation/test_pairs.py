@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+
 from kindcache.adapters.evaluation.asker import Asker
 from kindcache.adapters.evaluation.data import Pair
 from kindcache.adapters.evaluation.intervals import Share

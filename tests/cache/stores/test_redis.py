@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,67 @@ async def test_cancelled_calls_give_their_connections_back(bare: RedisStore) -> 
     async with asyncio.timeout(10):
         found = await asyncio.gather(*(bare.get(key) for key in keys))
     assert found == [key * 10 for key in keys]
+
+
+async def test_closing_leaves_no_connection(redis_server: RedisServer) -> None:
+    """At whatever moment of the calls under way, connecting among them."""
+    look = Redis.from_url(redis_server.url)
+    for turns in range(0, 40, 3):
+        store = RedisStore.from_url(redis_server.url, "test")
+        calls = [asyncio.create_task(store.put(A, b"p", b"r", HOUR_S)) for _ in range(30)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for call in calls[::3]:
+            call.cancel()
+        await store.aclose()
+        await asyncio.gather(*calls, return_exceptions=True)
+        async with asyncio.timeout(5.0):
+            while len(await look.client_list()) != 1:  # the server notices a little later
+                await asyncio.sleep(0.01)
+    await look.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_records_of_many_are_quick_and_leave_the_loop_free(bare: RedisStore) -> None:
+    keys = [EntryKey(n.to_bytes(16, "big")) for n in range(10_000)]
+    for start in range(0, len(keys), 500):
+        puts = (bare.put(key, b"p", bytes(900), HOUR_S) for key in keys[start : start + 500])
+        await asyncio.gather(*puts)
+    longest_s = 0.0
+    started_s = last_s = time.perf_counter()
+    count = 0
+    async for _ in bare.records():
+        count += 1
+        now_s = time.perf_counter()
+        longest_s = max(longest_s, now_s - last_s)
+        last_s = now_s
+    assert count == 10_000
+    assert time.perf_counter() - started_s < 5.0  # usually 0.2 s
+    assert longest_s < 0.5
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_every_command_is_legal_in_a_cluster(
+    make_redis_server: Callable[..., RedisServer],
+) -> None:
+    """A node of a cluster refuses commands and transactions with keys of several slots."""
+    server = make_redis_server()
+    server.options = {"cluster-enabled": "yes", "cluster-port": str(make_redis_server().port)}
+    server.start()
+    look = Redis.from_url(server.url)
+    command: Callable[..., Awaitable[object]] = look.execute_command
+    await command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    store = RedisStore.from_url(server.url, "test")
+    keys = [EntryKey(n.to_bytes(16, "big")) for n in range(600)]
+    await until_it_works(lambda: store.put(keys[0], b"payload", b"record", HOUR_S))
+    await asyncio.gather(*(store.put(key, b"payload", b"record", HOUR_S) for key in keys))
+    assert {key async for key, _ in store.records()} == set(keys)
+    assert await store.get(keys[-1]) == b"payload"
+    assert await store.claim("epoch", b"value") == b"value"
+    await store.delete(keys)
+    assert await look.keys() == [b"test:m:epoch"]
+    await store.aclose()
+    await look.aclose()
 
 
 async def test_no_server_at_all() -> None:

@@ -79,6 +79,43 @@ async def test_waiting_writes_are_finished_by_closing(
     await again.aclose()
 
 
+async def test_a_cancelled_close_closes_all_the_same(store: SqliteStore, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")  # keeps the put waiting, and the close behind it
+    put = asyncio.create_task(store.put(A, b"payload", b"record", HOUR_S))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(store.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    with pytest.raises(StoreError):
+        await put
+    other.execute("ROLLBACK")
+    other.close()
+    async with asyncio.timeout(5.0):
+        while list(path.parent.iterdir()) != [path]:  # the log goes with the last connection
+            await asyncio.sleep(0.01)
+
+
+async def test_closing_while_it_is_being_opened(path: Path) -> None:
+    store = SqliteStore(path, time.time)
+    opening = asyncio.create_task(store.open())
+    await asyncio.sleep(0)
+    await store.aclose()
+    with pytest.raises(StoreError, match="closed"):
+        await opening
+    with pytest.raises(StoreError):
+        await store.get(A)
+    async with asyncio.timeout(5.0):
+        while list(path.parent.iterdir()) != [path]:
+            await asyncio.sleep(0.01)
+    await store.open()
+    await store.put(A, b"payload", b"record", HOUR_S)
+    assert await store.get(A) == b"payload"
+    await store.aclose()
+
+
 async def test_expired_rows_leave_the_file(
     store: SqliteStore, path: Path, clock: FakeClock
 ) -> None:

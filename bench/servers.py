@@ -1,0 +1,112 @@
+"""The processes of the overhead benchmark: started, found ready, and always stopped."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+BENCH = Path(__file__).parent
+START_DEADLINE_S = 60.0
+SETTLE_DEADLINE_S = 120.0
+STOP_DEADLINE_S = 15.0
+POLL_S = 0.005
+QUIET_S = 0.5
+QUIET_SHARE = 0.05  # of one core; upkeep alone takes less
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    port: int
+    ready_s: float  # from the start of its process until it answered
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def upstream(folder: Path, latency_ms: float) -> Iterator[Server]:
+    """Run the simulated model; its log goes to ``folder``."""
+    app = str(BENCH / "upstream_app.py")
+    options = ["--latency-ms", str(latency_ms)]
+    with _running([sys.executable, app, *options], folder, "/floor") as server:
+        yield server
+
+
+@contextmanager
+def proxy(folder: Path, upstream_port: int) -> Iterator[Server]:
+    """Run ``kindcache serve`` in ``folder``, where its store lies, with the shipped policies."""
+    command = str(Path(sys.executable).with_name("kindcache"))
+    target = f"http://127.0.0.1:{upstream_port}/v1"
+    with _running([command, "serve", "--upstream", target], folder, "/readyz") as server:
+        yield server
+
+
+def settle(server: Server) -> None:
+    """Wait until the server does nothing: entries are loaded and graphs are built."""
+    process = psutil.Process(server.process.pid)
+    give_up_at = time.monotonic() + SETTLE_DEADLINE_S
+    quiet = 0
+    while quiet < 3:
+        if time.monotonic() > give_up_at:
+            raise SystemExit("the proxy does not come to rest")
+        before = process.cpu_times()
+        time.sleep(QUIET_S)
+        after = process.cpu_times()
+        used_s = after.user + after.system - before.user - before.system
+        quiet = quiet + 1 if used_s <= QUIET_SHARE * QUIET_S else 0
+
+
+@contextmanager
+def _running(command: Sequence[str], folder: Path, probe: str) -> Iterator[Server]:
+    port = _free_port()
+    environ = {name: text for name, text in os.environ.items() if "KINDCACHE_" not in name}
+    log_path = folder / f"log-{port}.txt"
+    started_s = time.perf_counter()
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=folder,
+            env=environ,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _await_ready(process, f"http://127.0.0.1:{port}{probe}", log_path)
+        yield Server(port, time.perf_counter() - started_s, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(process: subprocess.Popen[bytes], url: str, log_path: Path) -> None:
+    give_up_at = time.monotonic() + START_DEADLINE_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=1.0):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if process.poll() is not None or time.monotonic() > give_up_at:
+                raise SystemExit(f"{url} did not start:\n{log_path.read_text()}") from None
+            time.sleep(POLL_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""Rebuilds the weights of the pair scorer. Not part of the installed package."""
