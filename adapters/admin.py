@@ -20,7 +20,7 @@ MAX_BODY_BYTES = 64 << 10
 
 
 class Admin:
-    """Answers ``GET stats``, ``DELETE entries/{id}`` and ``POST purge`` for holders of the token."""
+    """Answers ``GET stats``, ``DELETE entries/{id}`` and ``POST purge`` to who has the token."""
 
     def __init__(self, engine: Engine, lifecycle: Lifecycle, token: str) -> None:
         self._engine = engine

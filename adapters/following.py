@@ -20,7 +20,7 @@ class Followed(Enum):
     FREE = auto()  # there was no answer to share: ask again
 
 
-class Truncated(Exception):  # noqa: N818 - reads as the condition it is
+class Truncated(Exception):
     """The shared stream broke off; the server must not end the response as if it were whole."""
 
 

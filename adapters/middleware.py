@@ -105,7 +105,7 @@ class KindcacheMiddleware:
             return None  # it goes on starting; until it has, the app answers
         except (KindcacheError, ValueError) as exc:
             if not self._refused:
-                logging.getLogger("kindcache").error("not started, everything passes: %s", exc)
+                _logger().error("not started, everything passes: %s", exc)  # noqa: TRY400 - told in words
             self._refused = True
             return None
 
@@ -135,6 +135,10 @@ class KindcacheMiddleware:
             await self.app(scope, starting, ending)
         finally:
             await self.aclose()
+
+
+def _logger() -> logging.Logger:
+    return logging.getLogger("kindcache")
 
 
 def _settings(config: str | Path | Settings | None) -> Settings:

@@ -53,9 +53,7 @@ class Responder:
             await self._aside(Reason.TOO_LARGE, scope, again(body, receive), send)
             return
         try:
-            if header(scope["headers"], b"content-encoding") is not None:
-                raise Unparsable
-            parsed = dialect.parse(scope["path"], body.data)
+            parsed = dialect.parse(scope["path"], readable_body(scope, body.data))
         except Unparsable:
             await self._aside(Reason.MALFORMED, scope, again(body, receive), send)
             return
@@ -148,6 +146,13 @@ class Responder:
             await send(message)
 
         await self.app(scope, receive, label)
+
+
+def readable_body(scope: Scope, data: bytes) -> bytes:
+    """Return ``data`` if it can be read as it is. Raises ``Unparsable``."""
+    if header(scope["headers"], b"content-encoding") is not None:
+        raise Unparsable
+    return data
 
 
 def resized(scope: Scope, body: bytes) -> Scope:

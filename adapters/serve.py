@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from .asgi import App
 from .demo.model import MODEL, DemoModel
 from .middleware import CONFIG_VARIABLE
 from .proxy import Proxy
-from .upstream import UpstreamApp
+from .upstream.app import UpstreamApp
 
 UPSTREAM_VARIABLE = "KINDCACHE_UPSTREAM"
 KEEP_ALIVE_S = 75
@@ -83,10 +83,8 @@ def serve(options: ServeOptions, started_s: float) -> int:
         _try_it(options, demo=upstream == MODEL),
         started_s,
     )
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve())
-    except KeyboardInterrupt:
-        pass
     return 0 if server.started else 1
 
 
@@ -154,8 +152,11 @@ def _try_it(options: ServeOptions, *, demo: bool) -> list[str]:
     question = "How do I reverse a list in Python?"
     body = {"model": model, "messages": [{"role": "user", "content": question}]}
     key = "" if demo else ' -H "Authorization: Bearer $OPENAI_API_KEY"'
-    return [
+    command = (
         f"  curl -i http://{host}:{options.port}/v1/chat/completions{key} "
-        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'",
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'"
+    )
+    return [
+        command,
         "  Send it twice: the second answer says X-Cache: HIT.",
     ]

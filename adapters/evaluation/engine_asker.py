@@ -9,8 +9,8 @@ from ...cache.engine import Engine
 from ...cache.entry import Answer, Choice
 from ...cache.identity import Request
 from ...cache.outcome import Aside, Found, Lead, Outcome
-from ...cache.settling import Received, release, settle
 from ...cache.ports import EntryKey
+from ...cache.settling import Received, release, settle
 from ...policies.facts import Call, Directives
 from .asker import Asked
 

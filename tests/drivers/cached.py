@@ -10,7 +10,7 @@ import yaml
 
 from kindcache.adapters.build import Service, build
 from kindcache.adapters.middleware import KindcacheMiddleware
-from kindcache.adapters.upstream import UpstreamApp
+from kindcache.adapters.upstream.app import UpstreamApp
 from kindcache.config.load import loads
 
 SECRET = {"KINDCACHE_SECRET": "a secret that only tests use"}

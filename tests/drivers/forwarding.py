@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from kindcache.adapters.upstream import UpstreamApp
+from kindcache.adapters.upstream.app import UpstreamApp
 
 from .asgi import AsgiDriver
 

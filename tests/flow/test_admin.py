@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kindcache.adapters.proxy import Proxy
-from kindcache.adapters.upstream import UpstreamApp
+from kindcache.adapters.upstream.app import UpstreamApp
 from kindcache.config.load import loads
 from tests.drivers import AsgiDriver, ScriptedUpstream
 from tests.drivers.cached import KEY, SECRET, proxied

@@ -12,13 +12,13 @@ import aiohttp
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
-from ..cache.errors import KindcacheError
+from ...cache.errors import KindcacheError
 from .client_presence import Client, ClientGone
 from .connection_loss import ends_with_connection
+from .failure import Failure, failure_of
 from .hop_by_hop import is_event_stream, request_headers, response_headers
+from .target import Target
 from .upload import Upload
-from .upstream_failure import Failure, failure_of
-from .upstream_target import Target
 
 # Shorter than the 5 s after which uvicorn, and so vLLM, closes an idle connection: a POST that
 # meets the closing could not be repeated safely.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kindcache.adapters.upstream import UpstreamApp
+from kindcache.adapters.upstream.app import UpstreamApp
 from tests.drivers import (
     Act,
     AsgiDriver,

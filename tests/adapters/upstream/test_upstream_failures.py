@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from kindcache.adapters.upstream import UpstreamApp, UpstreamBroken
+from kindcache.adapters.upstream.app import UpstreamApp, UpstreamBroken
 from tests.drivers import (
     Act,
     Gate,

@@ -9,7 +9,7 @@ import aiohttp
 import httpx2
 import pytest
 
-from kindcache.adapters.upstream import UpstreamApp
+from kindcache.adapters.upstream.app import UpstreamApp
 from tests.drivers import (
     AsgiDriver,
     Gate,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.types import Scope
 from yarl import URL
 
-from ..cache.errors import StartupError
+from ...cache.errors import StartupError
 
 VERSION_SEGMENT = re.compile(r"/v\d[^/]*(?=/|$)")
 
