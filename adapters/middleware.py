@@ -105,7 +105,7 @@ class KindcacheMiddleware:
             return None  # it goes on starting; until it has, the app answers
         except (KindcacheError, ValueError) as exc:
             if not self._refused:
-                _logger().error("not started, everything passes: %s", exc)  # noqa: TRY400 - told in words
+                _logger().error("not started, everything passes: %s", exc)
             self._refused = True
             return None
 

@@ -22,7 +22,9 @@ PartitionKey = NewType("PartitionKey", bytes)  # 16 bytes
 class Clock(Protocol):
     """Unix time in seconds. Injected, so that tests can move it."""
 
-    def __call__(self) -> float: ...
+    def __call__(self) -> float:
+        """Return the time now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,10 @@ class Store(Protocol):
         ...
 
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
-        """Keep ``payload`` and its small index ``record`` for ``retention_s`` seconds, replacing
-        what is there. One round trip; both or neither."""
+        """Keep ``payload`` and its small index ``record`` for ``retention_s`` seconds.
+
+        Replaces what is there. One round trip; both or neither.
+        """
         ...
 
     async def delete(self, keys: Collection[EntryKey]) -> None:

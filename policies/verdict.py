@@ -46,8 +46,6 @@ class Reason(StrEnum):
     MALFORMED = "malformed"  # not a request that the dialect understands
     TOO_LARGE = "too_large"
     STARTING = "starting"
-    DISABLED = "disabled"
-    STATEFUL = "stateful"  # the answer depends on state outside the request
     # refusal to store
     STATUS = "status"
     INCOMPLETE = "incomplete"
