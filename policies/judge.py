@@ -38,7 +38,7 @@ def judge(
     nearest: Miss | None = None
     mine: Signature | None = None
     for candidate in candidates:
-        if candidate.similarity < threshold:
+        if not candidate.similarity >= threshold:  # so that NaN is below it
             break
         if policy.guards and mine is None:
             mine = signature(call.prompt)

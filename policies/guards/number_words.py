@@ -23,20 +23,22 @@ _SCALES = {
     "billion": 1_000_000_000,
     "trillion": 1_000_000_000_000,
 }
-_SINGLE = {"dozen": "12", "half": "0.5", "twice": "2", "thrice": "3"} | {
+_SINGLE = {"dozen": "12", "half": "0.5", "twice": "2"} | {
     word: str(value) for value, word in enumerate(_ORDINALS, start=1)
 }
 # "which one", "one of": "one" is a number only before a scale or a unit.
 _OTHERS = frozenset({*_VALUES, *_SCALES, *_SINGLE}) - {"one"}
 _PHRASE = re.compile(
-    r"(?<![\w.])(?:(?:(\d[\d.,]*+)|an?) (?=(?:{0})\b))?"
+    r"(?<![\w.])(?:(?:(?<!,)(\d[\d.,]*+)|an?) (?=(?:{0})\b))?"
     r"(?:{1})(?:[ -](?:and )?(?:{1}))*+(?![\w])".replace("{0}", "|".join(_SCALES)).replace(
         "{1}", "|".join((*_VALUES, *_SCALES))
     )
 )
 _SINGLES = re.compile(r"(?<![\w.])(?:an? (?=dozen))?(" + "|".join(_SINGLE) + r")(?!\w)")
-# "a second", "per second", "30 second": time, not the second of a row.
-_TIME = re.compile(r"(?:\d|\b(?:a|an|per|every|each|one|split|half))[ -]\Z")
+# "first, do this" and "every second" count nothing; "the first", "my second" do.
+_COUNTED = re.compile(r"\b(?:the|my|your|his|her|its|our|their|this|that) \Z")
+_PART = re.compile(r" (?:an?|of|the)\b")
+_MOST = 16  # words that anyone spells a number with
 _NEXT = re.compile(r"[ -]([a-z]+)")
 
 
@@ -55,6 +57,8 @@ def _digits(match: re.Match[str]) -> str:
     if phrase == ["one"]:
         after = _NEXT.match(match.string, match.end())
         return "1" if after and after.group(1) in UNITS else "one"
+    if phrase[0] in _SCALES or len(phrase) > _MOST:  # "several thousand"
+        return match.group()
     return " ".join(map(str, _values([word for word in phrase if word not in {"a", "an"}])))
 
 
@@ -90,7 +94,11 @@ def _values(phrase: list[str]) -> list[int]:
 
 
 def _single(match: re.Match[str]) -> str:
-    word = match.group(1)
-    if word == "second" and _TIME.search(match.string[max(0, match.start() - 8) : match.start()]):
-        return match.group()
-    return _SINGLE[word]
+    word, text = match.group(1), match.string
+    if word in {"first", "second"}:
+        counts = _COUNTED.search(text[max(0, match.start() - 7) : match.start()])
+    elif word == "half":
+        counts = _PART.match(text, match.end())
+    else:
+        counts = None if text.startswith((" party", "-party"), match.end()) else match
+    return _SINGLE[word] if counts else match.group()
