@@ -7,11 +7,12 @@ every partition, which costs a cold start and never a wrong answer.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
+from .normal_form import nfc
 
 VERSION = b"1"
 
@@ -28,10 +29,7 @@ def canonical(frame: Mapping[str, Any], blank: Sequence[Substitution] = ()) -> b
     kept = {key: frame[key] for key in sorted(frame) if frame[key] is not None}
     if blank:
         kept = {key: _blanked(key, value, blank) for key, value in kept.items()}
-    text = msgspec.json.encode(kept).decode()
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return VERSION + text.encode()
+    return VERSION + nfc(msgspec.json.encode(kept).decode()).encode()
 
 
 def _blanked(key: str, value: Any, blank: Sequence[Substitution]) -> Any:

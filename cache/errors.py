@@ -5,6 +5,7 @@
     ├── EmbedderError         the embedder failed
     │   ├── EmbedderBusy      its queue is full
     │   └── EmbedderTimeout   it did not answer within its deadline
+    ├── ScorerError           the pair scorer failed, was late, or is busy
     ├── CorruptRecord         stored bytes that cannot be read (damaged, or of an unknown version)
     └── StartupError          the configuration names something that cannot work; fails closed
 
@@ -30,6 +31,10 @@ class EmbedderBusy(EmbedderError):
 
 class EmbedderTimeout(EmbedderError):
     """The embedder did not answer within its deadline."""
+
+
+class ScorerError(KindcacheError):
+    """The pair scorer failed, was late, or is busy."""
 
 
 class CorruptRecord(KindcacheError):

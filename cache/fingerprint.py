@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..policies.facts import Call, Origin
 from .canonical import Substitution, canonical
+from .normal_form import nfc
 from .ports import EntryKey, PartitionKey
 from .scope import Principal, Scope, digest
 
@@ -46,5 +46,5 @@ def exact_key(partition: PartitionKey, prompt: str) -> EntryKey:
     Normalised = NFC, line ends as LF, white space at the ends cut. Nothing inside is touched: it
     may be code.
     """
-    text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
+    text = nfc(prompt).replace("\r\n", "\n").strip()
     return EntryKey(digest(partition, text.encode()))

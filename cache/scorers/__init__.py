@@ -1,0 +1,1 @@
+"""Pairs of prompts to evidence that one answer fits both."""
