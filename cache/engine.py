@@ -165,7 +165,7 @@ class Engine:
         if not self.memory.standing.good(ask.principal, payload.created_s, self.clock()):
             return Miss(Reason.REVALIDATE, verdict.category, verdict.similarity)
         self.memory.table.touch(EntryKey(verdict.key))
-        return Found(verdict, payload, trace)
+        return Found(verdict, payload, trace, ask.principal)
 
     async def _payload(self, key: EntryKey, trace: Trace) -> Payload | Reason:
         payload = self.memory.hot.get(key)

@@ -9,6 +9,7 @@ from .entry import Payload
 from .events import Trace
 from .fingerprint import Ask
 from .ports import Vector
+from .scope import Principal
 from .singleflight import Flight
 
 
@@ -19,6 +20,7 @@ class Found:
     hit: Hit
     payload: Payload
     trace: Trace
+    principal: Principal  # who asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .facts import Call, Candidate
-from .freshness import Fresh, freshness
-from .guards.signature import Signature, signature
-from .guards.verdict import objection
+from .freshness import freshness
 from .policy_values import CategoryPolicy
+from .shortlist import Ready, shortlist
 from .verdict import Hit, Miss, Reason, Tier
 
 
@@ -30,42 +30,28 @@ def judge_exact(
 def judge(
     policy: CategoryPolicy, call: Call, candidates: Sequence[Candidate], now_s: float
 ) -> Hit | Miss:
-    """Judge ``candidates`` (best first) and return a hit on the first that nothing speaks against.
-
-    The reason of a miss is that of the nearest candidate, since it was the likeliest answer.
-    """
-    threshold = policy.similarity_threshold
-    nearest: Miss | None = None
-    mine: Signature | None = None
-    for candidate in candidates:
-        if not candidate.similarity >= threshold:  # so that NaN is below it
-            break
-        if policy.guards and mine is None:
-            mine = signature(call.prompt)
-        outcome = _judge_one(policy, call, mine, candidate, now_s)
-        if isinstance(outcome, Fresh):
-            return Hit(
-                candidate.key,
-                Tier.SEMANTIC,
-                Reason.SEMANTIC,
-                policy.name,
-                candidate.similarity,
-                threshold,
-                outcome.age_s,
-                outcome.left_s,
-            )
-        nearest = nearest or Miss(outcome, policy.name, candidate.similarity, threshold)
-    if nearest is not None:
-        return nearest
-    if not candidates:
-        return Miss(Reason.NEW, policy.name, None, threshold)
-    return Miss(Reason.BELOW_THRESHOLD, policy.name, candidates[0].similarity, threshold)
+    """Judge ``candidates`` (best first) by similarity and guards alone."""
+    bar = policy.similarity_threshold
+    found = shortlist(policy, call, candidates, now_s, bar)
+    return _hit(policy, found.ready[0], bar) if found.ready else found.miss
 
 
-def _judge_one(
-    policy: CategoryPolicy, call: Call, mine: Signature | None, candidate: Candidate, now_s: float
-) -> Fresh | Reason:
-    fresh = freshness(candidate.created_s, now_s, policy.ttl_s, candidate.ttl_s, call.directives)
-    if isinstance(fresh, Reason) or mine is None:
-        return fresh
-    return Reason.GUARD if objection(mine, candidate.signature) else fresh
+def judge_scored(policy: CategoryPolicy, ready: Ready, probability: float) -> Hit | Miss:
+    """Judge one candidate of the shortlist by its probability of having the same answer."""
+    bar = policy.min_probability
+    if not probability >= bar:
+        return Miss(Reason.UNSURE, policy.name, ready.candidate.similarity, policy.candidate_floor)
+    return replace(_hit(policy, ready, policy.candidate_floor), probability=probability)
+
+
+def _hit(policy: CategoryPolicy, ready: Ready, threshold: float) -> Hit:
+    return Hit(
+        ready.candidate.key,
+        Tier.SEMANTIC,
+        Reason.SEMANTIC,
+        policy.name,
+        ready.candidate.similarity,
+        threshold,
+        ready.fresh.age_s,
+        ready.fresh.left_s,
+    )

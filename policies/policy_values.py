@@ -16,7 +16,9 @@ class CategoryPolicy:
     name: str
     cache: bool
     semantic: bool
-    similarity_threshold: float
+    similarity_threshold: float  # the bar where guards alone decide
+    candidate_floor: float  # least similarity of what a scorer is asked about
+    min_probability: float  # the bar where a scorer decides
     ttl_s: float
     guards: bool
     max_temperature: float
@@ -33,6 +35,8 @@ def resolve(settings: Settings, name: str) -> CategoryPolicy:
         cache=fields.cache,
         semantic=fields.semantic,
         similarity_threshold=fields.similarity_threshold,
+        candidate_floor=fields.candidate_floor,
+        min_probability=fields.min_probability,
         ttl_s=fields.ttl,
         guards=fields.guards,
         max_temperature=fields.max_temperature,

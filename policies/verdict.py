@@ -26,6 +26,8 @@ class Reason(StrEnum):
     NEW = "new"  # nothing near
     BELOW_THRESHOLD = "below_threshold"
     GUARD = "guard"
+    UNSURE = "unsure"  # the scorer finds the same answer not probable enough
+    SCORER = "scorer"  # the scorer failed or was late
     EXPIRED = "expired"
     CLIENT_FRESHNESS = "client_freshness"  # stored, but older than the client accepts
     CLIENT_NO_CACHE = "client_no_cache"
@@ -70,6 +72,7 @@ class Hit:
     threshold: float
     age_s: float
     ttl_s: float  # what is left of its life by today's policy
+    probability: float | None = None  # of the same answer, where a scorer decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kindcache.cache.embedders.batching import Batcher
@@ -132,13 +134,14 @@ def small_engine(
     hot_bytes: int = 1 << 20,
     write_limit: int = 100,
     flight_bytes: int = 1000,
+    revalidate_s: float = 3600.0,
 ) -> tuple[Engine, Seen]:
     """Build an engine that has an epoch and whose writer is not started."""
     seen = Seen()
     memory = Memory(
         table=Table(capacity, lambda: CategoryIndex(DIM)),
         hot=HotPayloads(hot_bytes),
-        standing=Standing(3600.0),
+        standing=Standing(revalidate_s),
         writer=Writer(store, write_limit, seen),
         observer=seen,
         embedder=embedder,
@@ -157,6 +160,33 @@ def small_engine(
         learnt=True,
     )
     return engine, seen
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An engine at work, and what a test may look at and turn."""
+
+    engine: Engine
+    seen: Seen
+    store: TroubledStore
+    embedder: Embedder
+
+
+@asynccontextmanager
+async def running(
+    clock: Clock, *, embedder: Embedder | None = None, **options: Any
+) -> AsyncIterator[Running]:
+    """Run an engine over a store of its own; at the end no task may be left."""
+    before = asyncio.all_tasks()
+    embedder = batcher() if embedder is None else embedder
+    store = TroubledStore(clock)
+    await embedder.open()
+    engine, seen = small_engine(clock, store, embedder, **options)
+    engine.memory.writer.start()
+    yield Running(engine, seen, store, embedder)
+    await engine.memory.writer.aclose(10.0)
+    await embedder.aclose()
+    assert asyncio.all_tasks() == before
 
 
 def request(prompt: str, owner: str = "alice", **fields: Any) -> Request:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from kindcache.cache.canonical import VERSION, canonical
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 names = st.text(max_size=5).map(lambda text: unicodedata.normalize("NFC", text))
 values = st.recursive(
     scalars,
@@ -41,7 +47,9 @@ def test_the_bytes_can_be_read_back_so_nothing_is_lost(frame: dict[str, Any]) ->
     data = canonical(frame)
     assert data.startswith(VERSION)
     normal = unicodedata.normalize("NFC", msgspec.json.encode(frame).decode())
-    expected = {key: value for key, value in msgspec.json.decode(normal).items() if value is not None}
+    expected = {
+        key: value for key, value in msgspec.json.decode(normal).items() if value is not None
+    }
     assert msgspec.json.decode(data[len(VERSION) :]) == expected
 
 
@@ -62,7 +70,22 @@ def test_nested_order_and_nested_nulls_count() -> None:
 
 
 def test_numbers_texts_and_flags_are_told_apart() -> None:
-    kinds: list[Any] = [1, 1.5, True, False, 0, "1", "true", "null", [], {}, [[]], "", 10**40, 10**40 + 1]
+    kinds: list[Any] = [
+        1,
+        1.5,
+        True,
+        False,
+        0,
+        "1",
+        "true",
+        "null",
+        [],
+        {},
+        [[]],
+        "",
+        10**40,
+        10**40 + 1,
+    ]
     assert len({canonical({"field": kind}) for kind in kinds}) == len(kinds)
 
 

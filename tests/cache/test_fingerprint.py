@@ -21,21 +21,30 @@ def call(dialect: str = "d", **frame: object) -> Call:
     return Call(dialect, "/v1", "m", "prompt", stream=False, wants_usage=False, frame=frame)
 
 
-@given(st.tuples(short, short, st.text(max_size=3)), st.tuples(short, short, st.text(max_size=3)))
-def test_a_partition_depends_on_each_of_its_parts_alone(
-    one: tuple[bytes, bytes, str], other: tuple[bytes, bytes, str]
+three = st.lists(short, min_size=3, max_size=3)
+
+
+@given(three, st.integers(0, 2), short)
+def test_a_partition_depends_on_each_of_its_parts(
+    parts: list[bytes], at: int, value: bytes
 ) -> None:
-    first = partition(Scope(one[0]), one[1], one[2])
-    assert (first == partition(Scope(other[0]), other[1], other[2])) == (one == other)
-    assert len(first) == 16
+    def place(scope: bytes, shape: bytes, embedder: bytes) -> PartitionKey:
+        return partition(Scope(scope), shape, embedder.hex())
+
+    changed = [*parts[:at], value, *parts[at + 1 :]]
+    assert (place(*parts) == place(*changed)) == (parts == changed)
+    assert len(place(*parts)) == 16
 
 
-@given(st.tuples(st.text(max_size=3), short, short), st.tuples(st.text(max_size=3), short, short))
+@given(three, st.integers(0, 2), short)
 def test_compatibility_depends_on_dialect_target_and_version(
-    one: tuple[str, bytes, bytes], other: tuple[str, bytes, bytes]
+    parts: list[bytes], at: int, value: bytes
 ) -> None:
-    first = compatibility(call(one[0]), one[1], one[2])
-    assert (first == compatibility(call(other[0]), other[1], other[2])) == (one == other)
+    def shape(dialect: bytes, target: bytes, vary: bytes) -> bytes:
+        return compatibility(call(dialect.hex()), target, vary)
+
+    changed = [*parts[:at], value, *parts[at + 1 :]]
+    assert (shape(*parts) == shape(*changed)) == (parts == changed)
 
 
 def test_compatibility_depends_on_the_frame_after_blanking() -> None:

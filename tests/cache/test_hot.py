@@ -57,4 +57,4 @@ class Hot(RuleBasedStateMachine):
 
 
 TestHot = Hot.TestCase
-TestHot.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestHot.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

@@ -176,7 +176,7 @@ class Tables(RuleBasedStateMachine):
 
 
 TestTables = Tables.TestCase
-TestTables.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestTables.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
 def test_the_heap_of_expiries_does_not_outgrow_the_table() -> None:
@@ -235,7 +235,7 @@ def test_all_that_is_kept_is_found_after_ten_times_the_capacity(places: int) -> 
         if number % 50 == 0:
             builds += _build_all(table)
     assert len(table) == capacity
-    assert (builds > 1) == (places < 300)
+    assert (builds > 1) == (places == 1)
     hits = 0
     for number in range(passed):
         home, kind = homes[number % places], kinds[number // 2 % 2]
