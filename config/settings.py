@@ -56,6 +56,7 @@ class _OneOrMany:
 
 
 Similarity = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN)]
@@ -277,7 +278,14 @@ class CategoryFields(Strict):
     """What a category decides. A key left out is as in ``defaults``."""
 
     similarity_threshold: Similarity | None = Field(
-        default=None, description="Cosine similarity a stored prompt must reach."
+        default=None,
+        description="Cosine similarity a stored prompt must reach where no scorer decides.",
+    )
+    candidate_floor: Similarity | None = Field(
+        default=None, description="Cosine similarity from which on the scorer is asked."
+    )
+    min_probability: Probability | None = Field(
+        default=None, description="Probability of the same answer from which on it is served."
     )
     ttl: Duration | None = Field(
         default=None, description="How long an answer lives, from its creation; hits renew nothing."
@@ -313,6 +321,12 @@ class Defaults(CategoryFields):
 
     similarity_threshold: Similarity = Field(
         default=0.95, description="Strict: what no category claims is what is known least about."
+    )
+    candidate_floor: Similarity = Field(
+        default=0.6, description="True rewordings score as low; the scorer tells them from traps."
+    )
+    min_probability: Probability = Field(
+        default=0.98, description="The bar that kept wrong hits at one in a hundred when fitted."
     )
     ttl: Duration = Field(default=3600.0, description="Short, for the same reason.")
     cache: bool = Field(default=True, description="Cached, under the strict bar above.")
@@ -360,6 +374,20 @@ class Effective(Defaults):
     priority: float = 1.0
 
 
+class JudgeSettings(Strict):
+    """What decides, after similarity and guards, whether a stored answer fits."""
+
+    scorer: str = Field(
+        default="shipped",
+        pattern=r"^\S{1,200}$",
+        description="`shipped`: the pair scorer that comes with kindcache; without its weights "
+        "the guards decide alone. `none`: the same. Else the name or path of a "
+        "sentence-transformers CrossEncoder with one output.",
+    )
+    deadline: Duration = Field(default=0.5, description="For one pair; past it the call is a miss.")
+    queue: int = Field(default=64, ge=1, description="Waiting pairs; past it the call is a miss.")
+
+
 class Classifier(Strict):
     """How examples decide a category when no rule does."""
 
@@ -392,6 +420,7 @@ class Settings(Strict):
         description="Blanks what changes in system prompts without changing answers, in order.",
     )
     classifier: Classifier = Classifier()
+    judge: JudgeSettings = JudgeSettings()
     defaults: Defaults = Defaults()
     categories: dict[Name, Category] = Field(
         default_factory=dict,
