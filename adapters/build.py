@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..cache.canonical import Substitution
+from ..cache.deciding import Decider
 from ..cache.embedders.choose import choose
 from ..cache.engine import Engine
 from ..cache.events import Observers
@@ -17,8 +18,9 @@ from ..cache.identity import Identity
 from ..cache.index.category import CategoryIndex
 from ..cache.lifecycle import Example, Lifecycle
 from ..cache.memory import Memory
-from ..cache.ports import Clock, Embedder, Store
+from ..cache.ports import Clock, Embedder, PairScorer, Store
 from ..cache.scope import Scoping
+from ..cache.scorers.choose import choose as choose_scorer
 from ..cache.singleflight import Flights
 from ..cache.standing import Standing
 from ..cache.table import Table
@@ -73,9 +75,10 @@ def build(
     if embedder is None:
         key = environ.get(settings.embedder.api_key_env, "")
         embedder = choose(settings.embedder, key, report)
+    scorer = choose_scorer(settings.judge, report)
     if store is None:
         store = make_store(settings.store, clock)
-    engine = _engine(settings, upstream, environ, clock, observer, store, embedder)
+    engine = _engine(settings, upstream, environ, clock, observer, store, embedder, scorer)
     table = engine.memory.table
     metrics.watch(table.count_by_category, lambda: table.size_bytes)
     return Service(
@@ -108,6 +111,7 @@ def _engine(
     observer: Observers,
     store: Store,
     embedder: Embedder,
+    scorer: PairScorer | None,
 ) -> Engine:
     url = settings.store.url
     scoping = Scoping(
@@ -127,6 +131,7 @@ def _engine(
     )
     return Engine(
         policy=compose(settings),
+        decider=Decider(scorer, observer, clock),
         identity=Identity(scoping, embedder, _substitutions(settings)),
         memory=memory,
         store=store,

@@ -106,8 +106,7 @@ class Responder:
         return Request(call, target, headers, self.trust.origin(scope))
 
     async def _hit(self, found: Found, request: Request, dialect: Dialect, send: Send) -> None:
-        principal = self.engine.identity.scoping.principal(request.headers)
-        headers = on_hit(found, authorised=principal != SHARED, details=self.details)
+        headers = on_hit(found, authorised=found.principal != SHARED, details=self.details)
         usage = found.payload.answer.usage or {}
         tokens = usage.get("total_tokens")
         self.engine.observer.notify(

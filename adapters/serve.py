@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import json
@@ -84,7 +83,7 @@ def serve(options: ServeOptions, started_s: float) -> int:
         started_s,
     )
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.serve())
+        server.run()
     return 0 if server.started else 1
 
 

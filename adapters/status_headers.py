@@ -67,6 +67,7 @@ def timing(trace: Trace) -> tuple[bytes, bytes]:
     stages = (
         ("embed", trace.embed_s),
         ("search", trace.search_s),
+        ("judge", trace.judge_s),
         ("store", trace.store_s),
         ("cache", trace.total_s),
     )

@@ -7,13 +7,12 @@ where bytes leave and arrive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import cast
 
-DEADLINE_S = 30.0  # of one answer; reached only when a server hangs
 HEAD_END = b"\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"  # no body of this benchmark ends like that before its end
 
@@ -58,7 +57,7 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         """Fail the request under way."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(ConnectionError("the server closed the connection"))
@@ -121,25 +120,17 @@ async def connect(port: int) -> Connection:
     return connection
 
 
-async def load(
-    port: int,
-    requests: Iterable[bytes],
-    clients: int,
-    enough: Callable[[Response], bool] = lambda _: False,
-) -> Load:
-    """Send ``requests`` through ``clients`` connections; stop early once ``enough`` says so.
+async def load(port: int, requests: Iterable[bytes], clients: int = 1) -> Load:
+    """Send ``requests`` through ``clients`` connections, each as soon as one is free.
 
-    Responses are in the order of their requests only with one client.
+    With one client the responses are in the order of their requests.
     """
     result = Load()
     waiting = iter(requests)
 
     async def send_all(connection: Connection) -> None:
         for request in waiting:
-            response = await connection.ask(request)
-            result.responses.append(response)
-            if enough(response):
-                return
+            result.responses.append(await connection.ask(request))
 
     with ExitStack() as stack:
         connections = [await connect(port) for _ in range(clients)]

@@ -14,102 +14,196 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
+import shlex
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import uvloop
 from load_client import Load, Response, alternate, load
-from overhead_table import Figures, Results, Row, figures, machine, write_into
-from questions import CATEGORY, OTHERS, Question, questions
+from overhead_table import Results, Row, figures, machine, write_into
+from questions import FIRST, OTHERS, Question, questions
 from servers import Server, proxy, settle, upstream
+from store_filling import Filled, fill, tier
 
-SIZES = (1_000, 10_000)
-FILL_CLIENTS = 16
+EXACT_MS, SEMANTIC_MS, MISS_MS = 0.6, 2.5, 3.0  # what the medians are to reach
 WARM_UP = 100
-COUNTED_LEAST = 0.8  # of a row's requests; fewer means that the row is not what it says
-EXACT_MS, SEMANTIC_MS, MISS_MS = 0.6, 2.5, 3.0
+COUNTED_LEAST = 0.8  # of a row's requests; with fewer the row is not what it says
+
+# Requests of a row in a round: with one client, with many.
+EXACT = (2_000, 4_000)
+SEMANTIC = (500, 1_000)
+MISSES = (400, 800)
+STREAMS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How many requests a row takes, by its clients: one, or ``clients``."""
+class Round:
+    """One round at one size: who is asked, what, and where the figures go."""
 
+    proxy: Server
+    model: Server
+    filled: Filled
     clients: int
-    exact: tuple[int, int] = (2_000, 4_000)
-    semantic: tuple[int, int] = (500, 1_000)
-    misses: tuple[int, int] = (400, 800)
-    streams: int = 200
+    results: Results
 
-    @property
-    def new_questions(self) -> int:
-        """Count the questions that must not be stored before a round."""
-        return sum(self.misses) + self.streams + WARM_UP
+    async def measure(self) -> None:
+        """Measure every row. Misses come last, since they add entries."""
+        await self._exact()
+        await self._semantic()
+        await self._misses()
+
+    async def _exact(self) -> None:
+        asked = [question.request() for question in self.filled.stored[:500]]
+        await load(self.proxy.port, asked)  # from here on these answers are in memory
+        for count, clients in zip(EXACT, (1, self.clients), strict=True):
+            requests = itertools.islice(itertools.cycle(asked), count)
+            done = await load(self.proxy.port, requests, clients)
+            self._add("exact hit", "exact", done, clients, EXACT_MS)
+
+    async def _semantic(self) -> None:
+        stored = self.filled.stored
+        for wording, count, clients in zip(OTHERS, SEMANTIC, (1, self.clients), strict=True):
+            await load(self.proxy.port, _requests(stored[-WARM_UP:], wording))
+            requests = _requests(stored[:-WARM_UP][:count], wording)
+            done = await load(self.proxy.port, requests, clients)
+            self._add("semantic hit", "semantic", done, clients, SEMANTIC_MS)
+
+    async def _misses(self) -> None:
+        new = iter(self.filled.new)
+        ports = (self.model.port, self.proxy.port)
+        await alternate(ports, _requests(itertools.islice(new, WARM_UP)))
+        whole = await alternate(ports, _requests(itertools.islice(new, MISSES[0])))
+        self._add_pairs("miss", whole, [(a.total_s, b.total_s) for a, b in self._missed(whole)])
+        streams = await alternate(ports, _requests(itertools.islice(new, STREAMS), stream=True))
+        first = [(a.first_byte_s, b.first_byte_s) for a, b in self._missed(streams)]
+        self._add_pairs("streamed miss, first byte", streams, first)
+        requests = _requests(itertools.islice(new, MISSES[1]))
+        done = await load(self.model.port, requests, self.clients)
+        row = Row(self.filled.size, "upstream directly", self.clients)
+        self.results.add(row, figures([each.total_s for each in done.responses], done.wall_s))
+        done = await load(self.proxy.port, requests, self.clients)
+        self._add("miss", "miss", done, self.clients)
+
+    def _missed(
+        self, pairs: Sequence[tuple[Response, Response]]
+    ) -> list[tuple[Response, Response]]:
+        """Return the pairs whose second request was a miss; the first went to the model."""
+        return [(a, b) for a, b in pairs if a.status == 200 and tier(b) == "miss"]
+
+    def _add(
+        self, what: str, wanted: str, done: Load, clients: int, target_ms: float | None = None
+    ) -> None:
+        times = [each.total_s for each in done.responses if tier(each) == wanted]
+        _check(what, len(times), len(done.responses))
+        row = Row(self.filled.size, what, clients, target_ms if clients == 1 else None)
+        self.results.add(row, figures(times, done.wall_s))
+
+    def _add_pairs(
+        self, what: str, asked: Sequence[object], times: Sequence[tuple[float, float]]
+    ) -> None:
+        _check(what, len(times), len(asked))
+        size = self.filled.size
+        direct, through = zip(*times, strict=True)
+        added = [b - a for a, b in times]
+        self.results.add(Row(size, what), figures(through))
+        self.results.add(Row(size, f"{what}: upstream directly"), figures(direct))
+        self.results.add(Row(size, f"{what}: overhead", target_ms=MISS_MS), figures(added))
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A store on disk, what it holds in one index, and what it does not hold."""
-
-    folder: Path
-    size: int
-    stored: Sequence[Question]
-    new: Sequence[Question]
-
-
-def tier(response: Response) -> str:
-    """Return "exact", "semantic", "miss", or "other"."""
-    if response.status != 200 or response.header("x-cache-category") != CATEGORY:
-        return "other"
-    if response.header("x-cache") == "MISS":
-        return "miss"
-    return response.header("x-cache-tier")
+async def measure_floor(model: Server, clients: int, results: Results) -> None:
+    """Measure an app that answers at once: what server and client take by themselves."""
+    request = Question(("ask", "floor", "nothing")).request(path="/floor")
+    await load(model.port, [request] * WARM_UP)
+    for count, each in zip(EXACT, (1, clients), strict=True):
+        done = await load(model.port, [request] * count, each)
+        row = Row(None, "bare ASGI app (floor)", each)
+        results.add(row, figures([one.total_s for one in done.responses], done.wall_s))
 
 
-def fill(root: Path, sizes: Sequence[int], drawn: Sequence[Question], plan: Plan) -> list[Filled]:
-    """Fill one store to each of ``sizes`` in turn, and keep a copy of each."""
-    filled: list[Filled] = []
-    growing = root / "growing"
-    growing.mkdir()
-    stored: list[Question] = []
-    asked = 0
-    with upstream(growing, 0.0) as model:
-        for size in sorted(sizes):
-            say(f"filling a store to {size:,} entries")
-            with proxy(growing, model.port) as server:
-                while len(stored) < size:
-                    batch = drawn[asked : asked + min(500, size - len(stored))]
-                    if not batch:
-                        raise SystemExit(f"there are not enough questions for {size:,} entries")
-                    asked += len(batch)
-                    stored += uvloop.run(store(server, batch))
-            folder = root / f"filled-{size}"
-            shutil.copytree(growing, folder)
-            filled.append(Filled(folder, size, tuple(stored), drawn[asked:]))
-    new = filled[-1].new  # what is new to the fullest store is new to all
-    if len(new) < plan.new_questions:
+def measure(
+    root: Path, options: argparse.Namespace, model: Server
+) -> tuple[Results, dict[int, list[float]]]:
+    """Fill the stores and run all rounds; return figures, and what starts took, by size."""
+    say(f"filling stores to {', '.join(f'{size:,}' for size in options.sizes)} entries")
+    stores = fill(root, options.sizes, questions(options.seed), model)
+    if len(stores[-1].new) < WARM_UP + sum(MISSES) + STREAMS:
         raise SystemExit("there are not enough questions left to ask")
-    return [Filled(each.folder, each.size, each.stored, new) for each in filled]
+    results = Results()
+    starts: dict[int, list[float]] = {filled.size: [] for filled in stores}
+    gc.freeze()
+    gc.disable()  # the client must not pause; what it holds is bounded
+    for number in range(options.rounds):
+        uvloop.run(measure_floor(model, options.clients, results))
+        for filled in stores:
+            say(f"round {number + 1} of {options.rounds}, {filled.size:,} entries")
+            folder = shutil.copytree(filled.folder, root / f"round-{number}-{filled.size}")
+            with proxy(folder, model.port) as server:
+                starts[filled.size].append(server.ready_s)
+                settle(server)
+                one = Round(server, model, filled, options.clients, results)
+                uvloop.run(one.measure())
+    return results, starts
 
 
-async def store(server: Server, batch: Sequence[Question]) -> list[Question]:
-    """Ask new questions; return those whose answers are now stored in the one category."""
-    kept: list[Question] = []
+def say(line: str) -> None:
+    """Print progress, apart from the table."""
+    print(line, file=sys.stderr, flush=True)
 
-    async def ask(part: Sequence[Question]) -> None:
-        sent = await load(server.port, [question.request() for question in part], 1)
-        kept.extend(
-            question
-            for question, response in zip(part, sent.responses, strict=True)
-            if tier(response) == "miss" and "; stored" in response.header("cache-status")
-        )
 
-    async with asyncio.TaskGroup() as group:
-        for start in range(FILL_CLIENTS):
-            group.create_task(ask(batch[start::FILL_CLIENTS]))
-    return kept
+def _requests(
+    asked: Sequence[Question] | itertools.islice[Question],
+    wording: str = FIRST,
+    *,
+    stream: bool = False,
+) -> list[bytes]:
+    return [question.request(wording, stream=stream) for question in asked]
+
+
+def _check(what: str, counted: int, asked: int) -> None:
+    if counted < COUNTED_LEAST * asked:
+        raise SystemExit(f"{what}: only {counted} of {asked} requests were that")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure the cache through HTTP.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="entries")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=32, help="of the rows with many")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="of the simulated model")
+    parser.add_argument("--seed", type=int, default=1, help="decides which questions are stored")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--into", type=Path, help="file whose marked section is replaced")
+    options = parser.parse_args()
+    options.sizes.sort()
+    started_s = time.perf_counter()
+    about = machine()
+    with (
+        tempfile.TemporaryDirectory(prefix="kindcache-bench-") as name,
+        upstream(root := Path(name), options.latency_ms) as model,
+    ):
+        results, starts = measure(root, options, model)
+    about += [
+        f"Command: python {shlex.join([Path(__file__).name, *sys.argv[1:]])}",
+        f"Medians of {options.rounds} rounds, seed {options.seed}, took "
+        f"{time.perf_counter() - started_s:.0f} s",
+        f"Latency of the simulated model: {options.latency_ms:g} ms",
+    ]
+    about += [
+        f"Start of the proxy until ready, {size:,} entries stored: {median(taken):.1f} s"
+        for size, taken in starts.items()
+    ]
+    print("\n".join(results.lines(about, markdown=options.markdown)))
+    if options.into is not None:
+        write_into(options.into, results.lines(about, markdown=True))
+
+
+if __name__ == "__main__":
+    main()

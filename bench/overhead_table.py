@@ -77,7 +77,7 @@ def machine() -> list[str]:
     busy = f"load average {os.getloadavg()[0]:.1f} at the start"
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return [
-        f"Machine: {model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, {busy}",
+        f"Machine: {model}, {os.cpu_count()} cores, {platform.system()}, {busy}",
         f"Versions: Python {platform.python_version()}, {versions}",
     ]
 
@@ -119,7 +119,7 @@ def _verdict(row: Row, rounds: Sequence[Figures]) -> str:
 
 
 def _markdown(cells: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---:" if name not in {"what"} else "---" for name in HEADS]
+    rule = ["---:" if name != "what" else "---" for name in HEADS]
     return [f"| {' | '.join(line)} |" for line in (HEADS, rule, *cells)]
 
 

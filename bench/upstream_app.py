@@ -35,9 +35,9 @@ def whole() -> bytes:
 
 def frames() -> list[bytes]:
     """Return the answer as server-sent events."""
-    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}]
-    for start in range(0, len(WORDS), WORDS_A_FRAME):
-        deltas.append({"content": " ".join(WORDS[start : start + WORDS_A_FRAME]) + " "})
+    starts = range(0, len(WORDS), WORDS_A_FRAME)
+    pieces = [" ".join(WORDS[start : start + WORDS_A_FRAME]) + " " for start in starts]
+    deltas = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces)]
     ends = [None] * len(deltas) + ["stop"]
     chunks = [
         {
@@ -87,7 +87,7 @@ async def _read(receive: Any) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body", False):
             return body
 

@@ -12,13 +12,14 @@ from time import perf_counter
 from ..policies.eligibility import Access
 from ..policies.policy import Policy
 from ..policies.verdict import Bypass, Hit, Miss, Reason
+from .deciding import Decider
 from .entry import Payload, decode_payload
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed, LookedUp, Observer, Trace
 from .fail_open import fail_open
 from .fingerprint import Ask
 from .identity import Identity, Request
-from .memory import Memory, candidate
+from .memory import Memory
 from .outcome import Aside, Follow, Found, Lead, Outcome
 from .ports import Clock, Embedder, EntryKey, Store, Vector
 from .singleflight import Flights
@@ -38,6 +39,7 @@ class Engine:
     memory: Memory
     store: Store
     embedder: Embedder
+    decider: Decider
     flights: Flights
     observer: Observer
     clock: Clock
@@ -146,12 +148,13 @@ class Engine:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
         started = perf_counter()
         near = self.memory.table.neighbours(category, ask.partition, vector, CANDIDATES)
-        candidates = [candidate(entry, similarity) for entry, similarity in near]
-        verdict = self.policy.judge(category, ask.call, candidates, self.clock())
         trace.search_s = perf_counter() - started
+        verdict = await self.decider.decide(self.policy, category, ask.call, near, trace)
         if isinstance(verdict, Miss):
             return verdict
         key = EntryKey(verdict.key)
+        if self.memory.table.get(key) is None:  # purged while the scorer was thinking
+            return Miss(Reason.PAYLOAD_MISSING, category, verdict.similarity, verdict.threshold)
         payload = await self._payload(key, trace)
         if isinstance(payload, Reason):
             return Miss(payload, category, verdict.similarity, verdict.threshold)

@@ -14,6 +14,7 @@ class Trace:
 
     embed_s: float = 0.0
     search_s: float = 0.0
+    judge_s: float = 0.0
     store_s: float = 0.0
     total_s: float = 0.0
 

@@ -50,6 +50,8 @@ class Lifecycle:
     async def open(self) -> None:
         """Open what the engine needs and start its upkeep. Raises ``StartupError``."""
         await self.engine.embedder.open()
+        if self.engine.decider.scorer is not None:
+            await self.engine.decider.scorer.open()
         self.engine.memory.writer.start()
         await self._connect()
         await self._learn()
@@ -66,6 +68,8 @@ class Lifecycle:
         self._tasks = []
         await self.engine.memory.writer.aclose(self.close_deadline_s)
         await self.engine.embedder.aclose()
+        if self.engine.decider.scorer is not None:
+            await self.engine.decider.scorer.aclose()
         try:
             await self.engine.store.aclose()
         except StoreError as exc:

@@ -12,6 +12,8 @@ from typing import NewType, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..policies.fusion import Fusion
+
 Vector = NDArray[np.float32]  # (dim,) float32, L2-normalised
 Matrix = NDArray[np.float32]  # (n, dim) float32, rows L2-normalised
 
@@ -74,6 +76,36 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Free threads and connections. Safe to call twice."""
+        ...
+
+
+class PairScorer(Protocol):
+    """A second look at a pair of prompts that similarity found near."""
+
+    @property
+    def identity(self) -> str:
+        """Name the model and its revision."""
+        ...
+
+    @property
+    def fusion(self) -> Fusion:
+        """Say how its log-odds and the similarity become a probability."""
+        ...
+
+    async def score(self, asked: str, stored: str) -> float | None:
+        """Return the log-odds that an answer to ``stored`` answers ``asked``.
+
+        None = it cannot read the pair, which is a miss. Raises ``ScorerError``; returns within
+        the configured deadline.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Load what is needed. Raises ``StartupError``."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free threads. Safe to call twice."""
         ...
 
 

@@ -15,6 +15,7 @@ from .eligibility import FULL, Access, access
 from .facts import AnswerFacts, Call, Candidate, Directives, Origin
 from .policy_values import CategoryPolicy, resolve
 from .sampling import narrow, shares_in_flight
+from .shortlist import Ready, Shortlist, shortlist
 from .verdict import Admit, Bypass, Hit, Miss, Refuse
 
 if TYPE_CHECKING:
@@ -87,6 +88,17 @@ class Policy:
     ) -> Hit | Miss:
         """Judge the nearest candidates, best first."""
         return judging.judge(self[category], call, candidates, now_s)
+
+    def shortlist(
+        self, category: str, call: Call, candidates: Sequence[Candidate], now_s: float
+    ) -> Shortlist:
+        """Shorten the nearest candidates to those that a scorer may be asked about."""
+        policy = self[category]
+        return shortlist(policy, call, candidates, now_s, policy.candidate_floor)
+
+    def judge_scored(self, category: str, ready: Ready, probability: float) -> Hit | Miss:
+        """Judge one of the shortlist by its probability of having the same answer."""
+        return judging.judge_scored(self[category], ready, probability)
 
     def admit(self, category: str, facts: AnswerFacts, asked: Directives) -> Admit | Refuse:
         """Decide whether an answer is stored, and for how long."""

@@ -125,7 +125,7 @@ _show_progress() {
         _progress_line "  $step"
         ;;
       "Installing collected packages:"*)
-        step="writing $(tr -cd ',' <<<"$line" | wc -c) packages to disk"
+        step="writing $(($(tr -cd ',' <<<"$line" | wc -c) + 1)) packages to disk"
         _progress_line "  $step"
         ;;
     esac

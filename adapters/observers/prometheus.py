@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -31,68 +32,94 @@ class PrometheusObserver:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "kindcache_requests",
-            "Lookups by how they ended.",
-            ("result", "category", "reason"),
-            registry=registry,
+        # The library looks a series up under a lock, over 1 us each time; labels are few.
+        self._requests = cache(
+            Counter(
+                "kindcache_requests",
+                "Lookups by how they ended.",
+                ("result", "category", "reason"),
+                registry=registry,
+            ).labels
         )
-        self._collapsed = Counter(
-            "kindcache_collapsed",
-            "Misses that joined a call in progress.",
-            ("category",),
-            registry=registry,
+        self._collapsed = cache(
+            Counter(
+                "kindcache_collapsed",
+                "Misses that joined a call in progress.",
+                ("category",),
+                registry=registry,
+            ).labels
         )
-        self._similarity = Histogram(
-            "kindcache_similarity",
-            "Cosine similarity of the best candidate, misses included.",
-            ("result", "category"),
-            buckets=_SIMILARITY_BUCKETS,
-            registry=registry,
+        self._similarity = cache(
+            Histogram(
+                "kindcache_similarity",
+                "Cosine similarity of the best candidate, misses included.",
+                ("result", "category"),
+                buckets=_SIMILARITY_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._stages = Histogram(
-            "kindcache_operation_duration_seconds",
-            "Time of the stages of a lookup.",
-            ("operation",),
-            buckets=_STAGE_BUCKETS,
-            registry=registry,
+        self._stages = cache(
+            Histogram(
+                "kindcache_operation_duration_seconds",
+                "Time of the stages of a lookup.",
+                ("operation",),
+                buckets=_STAGE_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._upstream = Histogram(
-            "kindcache_upstream_duration_seconds",
-            "Time of the model: to the first byte, and to the last.",
-            ("until",),
-            buckets=_UPSTREAM_BUCKETS,
-            registry=registry,
+        self._upstream = cache(
+            Histogram(
+                "kindcache_upstream_duration_seconds",
+                "Time of the model: to the first byte, and to the last.",
+                ("until",),
+                buckets=_UPSTREAM_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._statuses = Counter(
-            "kindcache_upstream_responses",
-            "Answers of the model by class of status.",
-            ("status",),
-            registry=registry,
+        self._statuses = cache(
+            Counter(
+                "kindcache_upstream_responses",
+                "Answers of the model by class of status.",
+                ("status",),
+                registry=registry,
+            ).labels
         )
-        self._stored = Counter(
-            "kindcache_stored", "Answers stored.", ("category",), registry=registry
+        self._stored = cache(
+            Counter("kindcache_stored", "Answers stored.", ("category",), registry=registry).labels
         )
-        self._skipped = Counter(
-            "kindcache_write_skipped",
-            "Answers not stored, by reason.",
-            ("reason",),
-            registry=registry,
+        self._skipped = cache(
+            Counter(
+                "kindcache_write_skipped",
+                "Answers not stored, by reason.",
+                ("reason",),
+                registry=registry,
+            ).labels
         )
-        self._saved_seconds = Counter(
-            "kindcache_saved_seconds", "Model time saved by hits.", ("category",), registry=registry
+        self._saved_seconds = cache(
+            Counter(
+                "kindcache_saved_seconds",
+                "Model time saved by hits.",
+                ("category",),
+                registry=registry,
+            ).labels
         )
-        self._saved_tokens = Counter(
-            "kindcache_saved_tokens", "Tokens saved by hits.", ("category",), registry=registry
+        self._saved_tokens = cache(
+            Counter(
+                "kindcache_saved_tokens", "Tokens saved by hits.", ("category",), registry=registry
+            ).labels
         )
-        self._removed = Counter(
-            "kindcache_removed", "Entries removed, by cause.", ("why",), registry=registry
+        self._removed = cache(
+            Counter(
+                "kindcache_removed", "Entries removed, by cause.", ("why",), registry=registry
+            ).labels
         )
-        self._failed = Counter(
-            "kindcache_failures",
-            "Failures survived, by stage and kind of error.",
-            ("stage", "error"),
-            registry=registry,
+        self._failed = cache(
+            Counter(
+                "kindcache_failures",
+                "Failures survived, by stage and kind of error.",
+                ("stage", "error"),
+                registry=registry,
+            ).labels
         )
 
     def watch(
@@ -111,20 +138,20 @@ class PrometheusObserver:
             case LookedUp():
                 self._looked_up(event)
             case Served():
-                self._saved_seconds.labels(event.category).inc(event.upstream_s)
-                self._saved_tokens.labels(event.category).inc(event.tokens)
+                self._saved_seconds(event.category).inc(event.upstream_s)
+                self._saved_tokens(event.category).inc(event.tokens)
             case Stored():
-                self._stored.labels(event.category).inc()
+                self._stored(event.category).inc()
             case NotStored():
-                self._skipped.labels(event.reason).inc()
+                self._skipped(event.reason).inc()
             case Answered():
-                self._upstream.labels("first_byte").observe(event.first_byte_s)
-                self._upstream.labels("last_byte").observe(event.total_s)
-                self._statuses.labels(f"{event.status // 100}xx").inc()
+                self._upstream("first_byte").observe(event.first_byte_s)
+                self._upstream("last_byte").observe(event.total_s)
+                self._statuses(f"{event.status // 100}xx").inc()
             case Removed():
-                self._removed.labels(event.why).inc(event.count)
+                self._removed(event.why).inc(event.count)
             case Failed():
-                self._failed.labels(event.stage, event.error).inc()
+                self._failed(event.stage, event.error).inc()
 
     def _looked_up(self, event: LookedUp) -> None:
         verdict = event.verdict
@@ -136,20 +163,21 @@ class PrometheusObserver:
                 result, best = "miss", similarity
             case Bypass():
                 result, best = "bypass", None
-        self._requests.labels(result, verdict.category, verdict.reason).inc()
+        self._requests(result, verdict.category, verdict.reason).inc()
         if best is not None:
-            self._similarity.labels(result, verdict.category).observe(best)
+            self._similarity(result, verdict.category).observe(best)
         if event.collapsed:
-            self._collapsed.labels(verdict.category).inc()
+            self._collapsed(verdict.category).inc()
         trace = event.trace
-        self._stages.labels("lookup").observe(trace.total_s)
+        self._stages("lookup").observe(trace.total_s)
         for operation, seconds in (
             ("embed", trace.embed_s),
             ("search", trace.search_s),
+            ("judge", trace.judge_s),
             ("store", trace.store_s),
         ):
             if seconds:
-                self._stages.labels(operation).observe(seconds)
+                self._stages(operation).observe(seconds)
 
 
 class _Contents(Collector):

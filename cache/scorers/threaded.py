@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from ...policies.fusion import Fusion
 from ..errors import ScorerError
 
 
@@ -16,6 +17,11 @@ class PairModel(Protocol):
     @property
     def identity(self) -> str:
         """Name model and revision; what was calibrated on one identity holds for no other."""
+        ...
+
+    @property
+    def fusion(self) -> Fusion:
+        """Say how its log-odds and the similarity become a probability."""
         ...
 
     def logit(self, asked: str, stored: str) -> float | None:
@@ -44,6 +50,13 @@ class ThreadedScorer:
     def identity(self) -> str:
         """Return the model's identity, "" before ``open``."""
         return self._model.identity if self._model is not None else ""
+
+    @property
+    def fusion(self) -> Fusion:
+        """Return the model's fusion. Raises ``ScorerError`` before ``open``."""
+        if self._model is None:
+            raise ScorerError("the scorer is not open")
+        return self._model.fusion
 
     async def open(self) -> None:
         """Load the model in the thread. Raises what ``load`` raises."""

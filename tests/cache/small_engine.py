@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from kindcache.cache.deciding import Decider
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.engine import Engine
@@ -28,7 +29,7 @@ from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.table import Table
 from kindcache.cache.writer import Writer
 from kindcache.config.load import loads
-from kindcache.policies.facts import Call, Origin
+from kindcache.policies.facts import Call, Directives, Origin
 from kindcache.policies.policy import Policy, compose
 from kindcache.policies.verdict import Admit, Refuse
 
@@ -153,6 +154,7 @@ def small_engine(
         memory=memory,
         store=store,
         embedder=embedder,
+        decider=Decider(None, seen, clock),
         flights=Flights(flight_bytes),
         observer=seen,
         clock=clock,
@@ -235,3 +237,9 @@ def down() -> StoreError:
 
 def payload(text: str = "yes", category: str = "default", created_s: float = 1.0) -> Payload:
     return Payload(answer(text), category, "a prompt", created_s, "openai.chat")
+
+
+async def anew(engine: Any, asked: Request) -> Lead:
+    """Lead although something near is stored."""
+    directives = Directives(no_cache=True, ttl_s=asked.call.directives.ttl_s)
+    return await leading(engine, request(asked.call.prompt, directives=directives))
