@@ -53,9 +53,10 @@ class Memory:
     def adopt(self, key: EntryKey, record: IndexRecord) -> None:
         """Take in an entry that the store already has, unless a newer one is here.
 
-        Raises ``CorruptRecord``.
+        Evicts nothing: where the table is full, the store's entry stays in the store, and others
+        may know it. Raises ``CorruptRecord``.
         """
-        if self.table.get(key) is None:
+        if self.table.get(key) is None and not self.table.is_full:
             mine = record.embedder == self.embedder.identity
             vector = record.decoded_vector(self.embedder.dim) if mine else None
             self._take_in(key, record, vector)

@@ -53,6 +53,11 @@ class Table:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
+    @property
+    def is_full(self) -> bool:
+        """Say whether one more entry would evict another."""
+        return len(self._entries) >= self._capacity
+
     def get(self, key: EntryKey) -> Entry | None:
         """Return the entry under ``key``; does not count as a use."""
         return self._entries.get(key)
