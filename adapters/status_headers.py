@@ -32,6 +32,8 @@ def on_hit(found: Found, *, authorised: bool, details: bool) -> Pairs:
             (b"x-cache-reason", hit.reason.encode()),
             timing(found.trace),
         ]
+        if hit.probability is not None:
+            pairs.append((b"x-cache-probability", f"{hit.probability:.4f}".encode()))
     return pairs
 
 

@@ -11,7 +11,7 @@ from kindcache.cache.engine import Engine
 from kindcache.cache.errors import ScorerError
 from kindcache.cache.events import Failed
 from kindcache.cache.outcome import Found, Lead
-from kindcache.cache.settling import settle
+from kindcache.cache.settling import release, settle
 from kindcache.policies.fusion import Fusion
 from kindcache.policies.verdict import Reason
 from tests.cache.small_engine import (
@@ -92,6 +92,7 @@ async def test_the_next_candidate_gets_its_chance_and_few_are_asked(clock: FakeC
         judged_by(at.engine, at.seen, scorer)
         missed = await at.engine.lookup(request(STORED))
         assert isinstance(missed, Lead)
+        release(at.engine, missed)
         assert len(scorer.asked) == SCORED
         second = scorer.asked[1]
         scorer.odds[second] = 9.0

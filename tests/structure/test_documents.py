@@ -28,14 +28,14 @@ async def test_the_middleware_example_caches_in_a_fastapi_app(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = 'store: {url: "memory://"}\nembedder: {runtime: hashing}\n'
-    (tmp_path / "policies.yaml").write_text(config)  # noqa: ASYNC240
+    (tmp_path / "policies.yaml").write_text(config)
     monkeypatch.chdir(tmp_path)
     (example,) = blocks("python")
     names: dict[str, Any] = {}
     exec(example, names)
     app = names["app"]
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions")  # type: ignore[untyped-decorator]
     async def chat() -> JSONResponse:
         choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}}
         answer = {"model": "m", "choices": [choice | {"finish_reason": "stop"}], "created": 1}
