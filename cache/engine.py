@@ -6,7 +6,7 @@ say. State changes are synchronous; the I/O they call for is queued.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from ..policies.eligibility import Access
@@ -99,7 +99,7 @@ class Engine:
         miss = exact if exact is not None and exact.reason is not Reason.NEW else found
         return self._lead(
             ask,
-            Miss(miss.reason, category, found.similarity, found.threshold),
+            replace(found, reason=miss.reason),
             trace,
             vector if access.semantic else None,
             access,

@@ -40,7 +40,13 @@ def judge_scored(policy: CategoryPolicy, ready: Ready, probability: float) -> Hi
     """Judge one candidate of the shortlist by its probability of having the same answer."""
     bar = policy.min_probability
     if not probability >= bar:
-        return Miss(Reason.UNSURE, policy.name, ready.candidate.similarity, policy.candidate_floor)
+        return Miss(
+            Reason.UNSURE,
+            policy.name,
+            ready.candidate.similarity,
+            policy.candidate_floor,
+            probability,
+        )
     return replace(_hit(policy, ready, policy.candidate_floor), probability=probability)
 
 

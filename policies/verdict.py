@@ -83,6 +83,7 @@ class Miss:
     category: str
     similarity: float | None = None  # of the best candidate, if there was one
     threshold: float | None = None
+    probability: float | None = None  # of the same answer, where a scorer decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Asked:
     similarity: float | None  # cosine to the best candidate, served or not; None = no candidate
     category: str  # as decided
     reason: str
+    probability: float | None = None  # of the same answer, where the pair scorer was asked
 
 
 class Asker(Protocol):

@@ -47,6 +47,7 @@ class EngineAsker:
                     similarity=hit.similarity,
                     category=hit.category,
                     reason=hit.reason,
+                    probability=hit.probability,
                 )
             case Lead(miss=miss):
                 release(self._engine, outcome)
@@ -57,6 +58,7 @@ class EngineAsker:
                     similarity=miss.similarity,
                     category=miss.category,
                     reason=miss.reason,
+                    probability=miss.probability,
                 )
             case Aside(bypass=bypass):
                 return Asked(

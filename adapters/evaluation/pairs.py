@@ -48,6 +48,9 @@ class PairFigures:
     auc: float | None  # of plain similarity; None = only one label
     at_1: Sweep  # best recall of a plain threshold at <= 1 % wrong
     at_5: Sweep
+    judged_auc: float | None  # of the pair scorer's probability; None = it was not asked
+    judged_at_1: Sweep
+    judged_at_5: Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ def figures(name: str, rows: Sequence[PairRow], *, per_case: int = 1) -> PairFig
     same = [row.asked for row in rows if row.pair.label]
     other = [row.asked for row in rows if not row.pair.label]
     near, far = _similarities(same), _similarities(other)
+    sure, unsure = _probabilities(same), _probabilities(other)
+    asked = any(row.asked.probability is not None for row in rows)
     return PairFigures(
         name=name,
         pairs=len({row.pair.id for row in rows}),
@@ -134,6 +139,9 @@ def figures(name: str, rows: Sequence[PairRow], *, per_case: int = 1) -> PairFig
         auc=area(near, far),
         at_1=sweep(near, far, 0.01, per_case),
         at_5=sweep(near, far, 0.05, per_case),
+        judged_auc=area(sure, unsure) if asked else None,
+        judged_at_1=sweep(sure, unsure, 0.01, per_case),
+        judged_at_5=sweep(sure, unsure, 0.05, per_case),
     )
 
 
@@ -142,13 +150,18 @@ def _similarities(asked: Sequence[Asked]) -> list[float]:
     return [-1.0 if one.similarity is None else one.similarity for one in asked]
 
 
+def _probabilities(asked: Sequence[Asked]) -> list[float]:
+    # A candidate that a guard ruled out, or that is too far, ranks below any.
+    return [-1.0 if one.probability is None else one.probability for one in asked]
+
+
 def sweep(
     same: Sequence[float], other: Sequence[float], max_wrong: float, per_case: int = 1
 ) -> Sweep:
     """Find the lowest bar at which at most ``max_wrong`` of ``other`` is served; similarities."""
     allowed = int(max_wrong * len(other) + 1e-9)
     ranked = sorted(other, reverse=True)
-    above = ranked[allowed] if allowed < len(ranked) else -1.0  # the bar lies above this one
+    above = max(ranked[allowed], -1.0) if allowed < len(ranked) else -1.0  # the bar lies above it
     served = [value for value in same if value > above]
     bar = min((value for value in (*same, *other) if value > above), default=None)
     return Sweep(bar, Share(len(served), len(same), per_case))

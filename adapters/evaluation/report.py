@@ -18,6 +18,9 @@ PAIR_COLUMNS = (
     "AUC of similarity",
     "recall at <= 1 % wrong",
     "recall at <= 5 % wrong",
+    "AUC of the judge",
+    "judge's recall at <= 1 %",
+    "judge's recall at <= 5 %",
 )
 STREAM_COLUMNS = (
     "queries",
@@ -30,8 +33,9 @@ STREAM_COLUMNS = (
     "recall of repeatables, %",
 )
 PAIR_NOTE = (
-    "In brackets: 95 % Wilson intervals. The last columns sweep one plain threshold over the "
-    "similarity (its value after @): what no policy, only cosine, would reach."
+    "In brackets: 95 % Wilson intervals. The columns after AUC of similarity sweep one plain "
+    "threshold over the similarity (its value after @): what no policy, only cosine, would reach. "
+    "The judge's sweep the probability that guards and pair scorer together give."
 )
 STREAM_NOTE = (
     "In brackets: 95 % Wilson intervals. Recall of repeatables: right hits of the queries "
@@ -114,6 +118,9 @@ def _pair_row(name: str, figures: PairFigures) -> tuple[str, ...]:
         "-" if figures.auc is None else f"{figures.auc:.3f}",
         _swept(figures.at_1, figures),
         _swept(figures.at_5, figures),
+        "-" if figures.judged_auc is None else f"{figures.judged_auc:.3f}",
+        "-" if figures.judged_auc is None else _swept(figures.judged_at_1, figures),
+        "-" if figures.judged_auc is None else _swept(figures.judged_at_5, figures),
     )
 
 
