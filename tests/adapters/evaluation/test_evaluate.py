@@ -47,7 +47,7 @@ def test_text_names_the_file_and_its_figures(asker: Any, folder: Path) -> None:
     row = next(line for line in lines if line.startswith("few"))
     assert row.split() == [
         "few", "2", "100.0", "(20.7-100.0)", "0.0", "(0.0-79.3)",
-        "1.000", "100.0", "@", "0.894", "100.0", "@", "0.894",
+        "1.000", "100.0", "@", "0.894", "100.0", "@", "0.894", "-", "-", "-",
     ]  # fmt: skip
     assert "few by kind" in lines
 
