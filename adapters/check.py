@@ -59,13 +59,20 @@ def _row(settings: Settings, name: str) -> list[str]:
         _count(category.match if category else ()),
         _count(category.examples if category else ()),
         _matching(policy),
-        f"{policy.similarity_threshold:.4g}" if semantic else _NONE,
+        _bar(settings, policy) if semantic else _NONE,
         format_duration(policy.ttl) if policy.cache else _NONE,
         ("on" if policy.guards else "OFF") if semantic else _NONE,
         f"t>{policy.max_temperature:g} {_SAMPLED[policy.sampled]}" if policy.cache else _NONE,
         format_share(policy.quota) if policy.quota else _NONE,
         f"{policy.priority:g}",
     ]
+
+
+def _bar(settings: Settings, policy: Effective) -> str:
+    """Show the bar that counts: a probability where a scorer decides, else a similarity."""
+    if settings.judge.scorer != "none":
+        return f"p {policy.min_probability:.4g}"
+    return f"{policy.similarity_threshold:.4g}"
 
 
 def _count(items: Sequence[object]) -> str:

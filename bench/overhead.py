@@ -27,7 +27,7 @@ from statistics import median
 
 import uvloop
 from load_client import Load, Response, alternate, load
-from overhead_table import Results, Row, figures, machine, write_into
+from overhead_table import Figures, Results, Row, figures, machine, write_into
 from questions import FIRST, OTHERS, Question, questions
 from servers import Server, proxy, settle, upstream
 from store_filling import Filled, fill, tier
@@ -87,7 +87,7 @@ class Round:
         requests = _requests(itertools.islice(new, MISSES[1]))
         done = await load(self.model.port, requests, self.clients)
         row = Row(self.filled.size, "upstream directly", self.clients)
-        self.results.add(row, figures([each.total_s for each in done.responses], done.wall_s))
+        self.results.add(row, _direct(done))
         done = await load(self.proxy.port, requests, self.clients)
         self._add("miss", "miss", done, self.clients)
 
@@ -101,9 +101,10 @@ class Round:
         self, what: str, wanted: str, done: Load, clients: int, target_ms: float | None = None
     ) -> None:
         times = [each.total_s for each in done.responses if tier(each) == wanted]
-        _check(what, len(times), len(done.responses))
+        asked = len(done.responses)
+        _check(what, len(times), asked)
         row = Row(self.filled.size, what, clients, target_ms if clients == 1 else None)
-        self.results.add(row, figures(times, done.wall_s))
+        self.results.add(row, figures(times, asked, done.wall_s))
 
     def _add_pairs(
         self, what: str, asked: Sequence[object], times: Sequence[tuple[float, float]]
@@ -112,9 +113,13 @@ class Round:
         size = self.filled.size
         direct, through = zip(*times, strict=True)
         added = [b - a for a, b in times]
-        self.results.add(Row(size, what), figures(through))
-        self.results.add(Row(size, f"{what}: upstream directly"), figures(direct))
-        self.results.add(Row(size, f"{what}: overhead", target_ms=MISS_MS), figures(added))
+        rows = {
+            Row(size, what): through,
+            Row(size, f"{what}: upstream directly"): direct,
+            Row(size, f"{what}: overhead", target_ms=MISS_MS): added,
+        }
+        for row, measured in rows.items():
+            self.results.add(row, figures(measured, len(asked)))
 
 
 async def measure_floor(model: Server, clients: int, results: Results) -> None:
@@ -124,7 +129,7 @@ async def measure_floor(model: Server, clients: int, results: Results) -> None:
     for count, each in zip(EXACT, (1, clients), strict=True):
         done = await load(model.port, [request] * count, each)
         row = Row(None, "bare ASGI app (floor)", each)
-        results.add(row, figures([one.total_s for one in done.responses], done.wall_s))
+        results.add(row, _direct(done))
 
 
 def measure(
@@ -166,6 +171,11 @@ def _requests(
     return [question.request(wording, stream=stream) for question in asked]
 
 
+def _direct(done: Load) -> Figures:
+    times = [each.total_s for each in done.responses if each.status == 200]
+    return figures(times, len(done.responses), done.wall_s)
+
+
 def _check(what: str, counted: int, asked: int) -> None:
     if counted < COUNTED_LEAST * asked:
         raise SystemExit(f"{what}: only {counted} of {asked} requests were that")
@@ -192,9 +202,9 @@ def main() -> None:
         results, starts = measure(root, options, model)
     about += [
         f"Command: python {shlex.join([Path(__file__).name, *sys.argv[1:]])}",
-        f"Medians of {options.rounds} rounds, seed {options.seed}, took "
-        f"{time.perf_counter() - started_s:.0f} s",
+        f"Medians over rounds: {options.rounds}; seed: {options.seed}",
         f"Latency of the simulated model: {options.latency_ms:g} ms",
+        f"Took {time.perf_counter() - started_s:.0f} s",
     ]
     about += [
         f"Start of the proxy until ready, {size:,} entries stored: {median(taken):.1f} s"

@@ -35,13 +35,14 @@ class Figures:
     p99_ms: float
     rate: float | None
     counted: int
+    asked: int
 
 
-def figures(times_s: Sequence[float], wall_s: float | None = None) -> Figures:
-    """Summarise the times of the counted requests."""
+def figures(times_s: Sequence[float], asked: int, wall_s: float | None = None) -> Figures:
+    """Summarise the times of the requests that count, out of ``asked``."""
     p50, p99 = np.percentile(times_s, (50, 99)) * 1e3
     rate = None if wall_s is None else len(times_s) / wall_s
-    return Figures(float(p50), float(p99), rate, len(times_s))
+    return Figures(float(p50), float(p99), rate, len(times_s), asked)
 
 
 class Results:
@@ -106,7 +107,7 @@ def _cells(row: Row, rounds: Sequence[Figures]) -> list[str]:
         f"{median(p50s):.2f}",
         f"{median(each.p99_ms for each in rounds):.2f}",
         f"{median(rates):,.0f}" if rates else "",
-        f"{sum(each.counted for each in rounds):,}",
+        f"{sum(each.counted for each in rounds)}/{sum(each.asked for each in rounds)}",
         f"{min(p50s):.2f} to {max(p50s):.2f}",
     ]
 

@@ -28,11 +28,11 @@ wrongly, by the code that serves. This page is made by `scripts/make_evaluation_
 - A threshold that holds on one kind of text does not hold on another. These figures say what
   happened on these files. To know your own, run the same command on your own labelled prompts.
 
-What is still served wrongly: traps that swap a word for its opposite or its sibling without
-touching a number, a name, a quoted string or a negation ("ascending" for "descending", "savings"
-for "current"). What is missed: most rewordings, since similarity must be very high where nothing
-but similarity and guards decides; prompts of one meaning that fall into two categories; and
-everything in categories that are not cached.
+What is still served wrongly: pairs that differ in a word whose weight needs knowledge of the
+subject, which neither guards nor the pair model have. What is missed: prompts of one meaning that
+fall into two categories, since each category has an index of its own; pairs longer than the pair
+model was trained on; rewordings that need world knowledge; and everything in categories that are
+not cached (medical and personal prompts are among these files).
 """
 
 

@@ -31,7 +31,9 @@ class Drawer:
         self._values = values
         self._strangers = strangers
         self._random = random
-        self._places = [(f, g) for f in families for g in f.groups]
+        self._places = [
+            (f, g) for f in families for g in f.groups for _ in range(1 + 2 * _worded(g, values))
+        ]
         self._many = [(f, g) for f, g in self._places if len(g.variants) > 1]
         self._slotted = [(f, g) for f, g in self._places if g.slots]
         self._twins = [(f, g) for f, g in self._places if _twin_slots(g, values)]
@@ -174,6 +176,12 @@ def _twin_slots(group: Group, values: Values) -> list[tuple[str, str]]:
         if list_of(one, values) == list_of(two, values)
         and all(f"{{{one}}}" in v and f"{{{two}}}" in v for v in group.variants)
     ]
+
+
+def _worded(group: Group, values: Values) -> bool:
+    """Say whether a slot of ``group`` has values that are spelled in several ways."""
+    lists = [values[name] for slot in group.slots if (name := list_of(slot, values))]
+    return any(sum(map(len, found)) > 1.6 * len(found) for found in lists)
 
 
 def _overlap(one: set[str], two: set[str]) -> float:

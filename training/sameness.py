@@ -132,7 +132,7 @@ CHANGES: tuple[Change, ...] = (
     reworded,
     turned,
 )
-WEIGHTS = (5, 3, 3, 3, 2, 6, 4, 6, 3)
+WEIGHTS = (5, 3, 3, 5, 2, 6, 4, 6, 3)
 
 
 def restate(text: str, random: Random) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from kindcache.adapters.check import effective_table
 from kindcache.config.load import default_path, load, loads
 
 POLICIES = """
+judge: {scorer: none}
 categories:
   code: {similarity_threshold: 0.9, ttl: 7d, quota: 30%, priority: 3, match: {model: "*-coder"}}
   reports: {semantic: false, examples: [one, two]}
@@ -24,6 +25,11 @@ default       -         -  semantic        0.95   1h  on      t>1 exact      -  
 
 def test_a_row_says_what_holds_for_a_category() -> None:
     assert effective_table(loads(POLICIES, "f")) == TABLE
+
+
+def test_where_a_scorer_decides_the_bar_is_its_probability() -> None:
+    text = effective_table(loads("defaults: {min_probability: 0.875}", "f"))
+    assert "p 0.875" in text.splitlines()[-1]
 
 
 def test_guards_that_are_off_stand_out() -> None:

@@ -1,0 +1,95 @@
+"""Fits the fusion: log-odds and similarity to one probability, on the held-back pairs.
+
+``python -m training.calibrate`` reads ``out/held_scores.jsonl``, writes the coefficients into the
+weights' ``meta.json`` and prints what each bar would have served of the held-back pairs. Only pairs
+that the cache would ask the scorer about count: above the floor, and no guard objects.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from kindcache.policies.fusion import Fusion
+from kindcache.policies.guards.signature import signature
+from kindcache.policies.guards.verdict import objection
+
+HERE = Path(__file__).parent
+SCORES = HERE / "out" / "held_scores.jsonl"
+META = HERE.parent / "cache" / "weights" / "pair_scorer" / "meta.json"
+FLOOR = 0.6
+BARS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+
+Floats = NDArray[np.float64]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit, write and print; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", type=Path, default=SCORES)
+    parser.add_argument("--meta", type=Path, default=META)
+    options = parser.parse_args(arguments)
+    rows = [json.loads(line) for line in options.scores.read_text().splitlines()]
+    asked = [row for row in rows if is_asked(row)]
+    fusion = fit(asked)
+    meta = json.loads(options.meta.read_text())
+    meta["fusion"] = {
+        "intercept": round(fusion.intercept, 4),
+        "logit": round(fusion.logit, 4),
+        "similarity": round(fusion.similarity, 4),
+    }
+    options.meta.write_text(json.dumps(meta, indent=2) + "\n")
+    sys.stdout.write(f"{len(asked)} of {len(rows)} pairs are asked about; {meta['fusion']}\n")
+    for bar in BARS:
+        sys.stdout.write(served(rows, asked, fusion, bar) + "\n")
+    return 0
+
+
+def is_asked(row: Mapping[str, Any]) -> bool:
+    """Say whether the cache would ask the scorer about this pair."""
+    unopposed = objection(signature(row["b"]), signature(row["a"])) is None
+    return bool(row["cosine"] >= FLOOR and unopposed)
+
+
+def fit(rows: Sequence[Mapping[str, Any]]) -> Fusion:
+    """Fit the logistic model. Both coefficients are positive, or the data is not what it seems."""
+    features = np.array([[row["logit"], row["cosine"]] for row in rows], dtype=np.float64)
+    labels = np.array([row["label"] for row in rows])
+    model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels)
+    logit, similarity = (float(value) for value in model.coef_[0])
+    if logit <= 0 or similarity < 0:
+        # More similar is never worse; a negative weight is an accident of the held-back pairs.
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[:, :1], labels)
+        logit, similarity = float(model.coef_[0][0]), 0.0
+    return Fusion("fitted", float(model.intercept_[0]), logit, similarity)
+
+
+def served(
+    rows: Sequence[Mapping[str, Any]],
+    asked: Sequence[Mapping[str, Any]],
+    fusion: Fusion,
+    bar: float,
+) -> str:
+    """Describe what ``bar`` would have served, in shares of all held-back pairs of each label."""
+    hits = [row["label"] for row in asked if fusion.probability(row["cosine"], row["logit"]) >= bar]
+    right, wrong = sum(hits), len(hits) - sum(hits)
+    same = sum(row["label"] for row in rows)
+    other = len(rows) - same
+    share = wrong / len(hits) if hits else 0.0
+    return (
+        f"bar {bar:.3f}: recall {100 * right / same:.1f} %, "
+        f"traps served {100 * wrong / other:.2f} %"
+        f", wrong of hits {100 * share:.2f} %"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
