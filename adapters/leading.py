@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from ..cache.engine import Engine
 from ..cache.fail_open import fail_open
 from ..cache.outcome import Lead
-from ..cache.settling import release, settle
-from ..policies.verdict import Admit
+from ..cache.settling import Ruling, carry_out, release, rule
 from .asgi import App, Message, Receive, Scope, Send, header, without
 from .recording import Recording
 from .request_body import instead
@@ -37,8 +36,8 @@ class Leading:
         self._details = details
         self._recording = Recording(dialect, limit_bytes)
         self._held: Message | None = None  # the start, until the first part of the body is here
+        self._ruling: Ruling | None = None
         self._settled = False
-        self._stored = False
         self._client_here = True
         self._receive: Receive
         self._send: Send
@@ -50,8 +49,7 @@ class Leading:
             await app(readable(scope, body), instead(body, self._receive_after_body), self._take)
             await self._flush()
         finally:
-            if not self._settled:
-                self._settle()
+            self._settle()
             release(self._engine, self._lead)
 
     async def _receive_after_body(self) -> Message:
@@ -70,15 +68,22 @@ class Leading:
         if message["type"] == "http.response.start" and self._may_hold(message):
             self._held = message
             return
-        if self._recording.ended and not self._settled:
-            self._settle()
+        if self._recording.ended and self._ruling is None:
+            self._rule()
         await self._flush()
         await self._pass_on(message)
+        if self._recording.ended:
+            self._settle()
+
+    def _rule(self) -> Ruling:
+        self._ruling = rule(self._engine, self._lead, self._recording.received())
+        return self._ruling
 
     def _settle(self) -> None:
-        self._settled = True
-        verdict = settle(self._engine, self._lead, self._recording.received())
-        self._stored = isinstance(verdict, Admit)
+        """Carry the ruling out, once, after the caller has the answer."""
+        if not self._settled:
+            self._settled = True
+            carry_out(self._engine, self._lead, self._ruling or self._rule())
 
     async def _flush(self) -> None:
         held, self._held = self._held, None
@@ -89,7 +94,8 @@ class Leading:
         if not self._client_here:
             return
         if message["type"] == "http.response.start":
-            extra = on_miss(self._lead, stored=self._stored, details=self._details)
+            stored = self._ruling is not None and self._ruling.stores
+            extra = on_miss(self._lead, stored=stored, details=self._details)
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
         try:
             await self._send(message)

@@ -27,6 +27,7 @@ from statistics import median
 
 import uvloop
 from load_client import Load, Response, alternate, load
+from models_alone import alone
 from overhead_table import Figures, Results, Row, figures, machine, write_into
 from questions import FIRST, OTHERS, Question, questions
 from servers import Server, proxy, settle, upstream
@@ -149,7 +150,7 @@ def measure(
         for filled in stores:
             say(f"round {number + 1} of {options.rounds}, {filled.size:,} entries")
             folder = shutil.copytree(filled.folder, root / f"round-{number}-{filled.size}")
-            with proxy(folder, model.port) as server:
+            with proxy(folder, model.port, options.scorer) as server:
                 starts[filled.size].append(server.ready_s)
                 settle(server)
                 one = Round(server, model, filled, options.clients, results)
@@ -189,12 +190,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32, help="of the rows with many")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="of the simulated model")
     parser.add_argument("--seed", type=int, default=1, help="decides which questions are stored")
+    parser.add_argument("--scorer", choices=("shipped", "none"), default="shipped")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--into", type=Path, help="file whose marked section is replaced")
     options = parser.parse_args()
     options.sizes.sort()
     started_s = time.perf_counter()
-    about = machine()
+    about = [*machine(), *alone()]
     with (
         tempfile.TemporaryDirectory(prefix="kindcache-bench-") as name,
         upstream(root := Path(name), options.latency_ms) as model,
@@ -212,7 +214,7 @@ def main() -> None:
     ]
     print("\n".join(results.lines(about, markdown=options.markdown)))
     if options.into is not None:
-        write_into(options.into, results.lines(about, markdown=True))
+        write_into(options.into, options.scorer, results.lines(about, markdown=True))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 PACKAGES = ("kindcache", "uvicorn", "uvloop", "httptools", "aiohttp", "onnxruntime", "hnswlib")
-BEGIN, END = "<!-- overhead: begin -->", "<!-- overhead: end -->"
+BEGIN, END = "<!-- overhead, scorer {}: begin -->", "<!-- overhead, scorer {}: end -->"
 HEADS = ("entries", "what", "clients", "p50 ms", "p99 ms", "requests/s", "counted", "p50 by round")
 
 
@@ -83,14 +83,15 @@ def machine() -> list[str]:
     ]
 
 
-def write_into(path: Path, lines: Sequence[str]) -> None:
-    """Replace what stands between the two markers in ``path``."""
+def write_into(path: Path, scorer: str, lines: Sequence[str]) -> None:
+    """Replace what stands between the two markers for ``scorer`` in ``path``."""
+    begin, end = BEGIN.format(scorer), END.format(scorer)
     text = path.read_text()
-    before, found, rest = text.partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise SystemExit(f"{path} lacks {BEGIN} or {END}")
-    path.write_text("\n".join([before + BEGIN, "", *lines, "", END + after]))
+        raise SystemExit(f"{path} lacks {begin} or {end}")
+    path.write_text("\n".join([before + begin, "", *lines, "", end + after]))
 
 
 def _place(item: tuple[Row, list[Figures]]) -> int:

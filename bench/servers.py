@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from kindcache.config.load import default_path
+
 BENCH = Path(__file__).parent
 START_DEADLINE_S = 60.0
 SETTLE_DEADLINE_S = 120.0
@@ -44,11 +46,21 @@ def upstream(folder: Path, latency_ms: float) -> Iterator[Server]:
 
 
 @contextmanager
-def proxy(folder: Path, upstream_port: int) -> Iterator[Server]:
-    """Run ``kindcache serve`` in ``folder``, where its store lies, with the shipped policies."""
-    command = str(Path(sys.executable).with_name("kindcache"))
+def proxy(folder: Path, upstream_port: int, scorer: str = "none") -> Iterator[Server]:
+    """Run ``kindcache serve`` in ``folder``, where its store lies, with the shipped policies.
+
+    ``scorer`` is ``judge.scorer``: "none" leaves the decision to the guards.
+    """
+    policies = default_path().read_text(encoding="utf-8")
+    config = folder / "policies.yaml"
+    config.write_text(
+        policies.replace("anonymous: bypass", "anonymous: share")
+        + f"\njudge: {{scorer: {scorer}}}\n",
+        encoding="utf-8",
+    )
+    command = [str(Path(sys.executable).with_name("kindcache")), "serve", "--config", str(config)]
     target = f"http://127.0.0.1:{upstream_port}/v1"
-    with _running([command, "serve", "--upstream", target], folder, "/readyz") as server:
+    with _running([*command, "--upstream", target], folder, "/readyz") as server:
         yield server
 
 

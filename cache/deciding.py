@@ -15,7 +15,7 @@ from .memory import candidate
 from .ports import Clock, PairScorer
 from .table import Entry
 
-SCORED = 3  # candidates that the scorer is asked about, best first; it stops at the first hit
+SCORED = 2  # candidates that the scorer is asked about, best first; each costs a millisecond
 
 
 @dataclass(slots=True)

@@ -25,20 +25,48 @@ class Received:
     total_s: float = 0.0
 
 
-def settle(engine: Engine, lead: Lead, received: Received) -> Admit | Refuse:
-    """Store the answer if policy admits it, and end the flight either way. Never raises."""
-    verdict: Admit | Refuse = Refuse(Reason.INTERNAL)
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What becomes of an answer. Carried out after the caller has it: storing takes longer."""
+
+    received: Received
+    verdict: Admit | Refuse
     payload: Payload | None = None
+
+    @property
+    def stores(self) -> bool:
+        """Say whether the answer will be stored."""
+        return isinstance(self.verdict, Admit)
+
+
+def rule(engine: Engine, lead: Lead, received: Received) -> Ruling:
+    """Decide about the answer. Changes nothing, never raises."""
+    with fail_open(engine.observer, "settle"):
+        return _ruling(engine, lead, received)
+    return Ruling(received, Refuse(Reason.INTERNAL))
+
+
+def carry_out(engine: Engine, lead: Lead, ruling: Ruling) -> Admit | Refuse:
+    """Store the answer if it was admitted, and end the flight either way. Never raises."""
+    received, payload = ruling.received, None
+    verdict = Refuse(Reason.INTERNAL) if ruling.stores else ruling.verdict  # until it is stored
     with fail_open(engine.observer, "settle"):
         _note_standing(engine, lead, received.status)
-        verdict, payload = _admit(engine, lead, received)
-    release(engine, lead, payload if isinstance(verdict, Admit) else None)
+        if ruling.payload is not None and isinstance(ruling.verdict, Admit):
+            verdict = _store(engine, lead, ruling.payload, ruling.verdict, received.size_bytes)
+            payload = ruling.payload if isinstance(verdict, Admit) else None
+    release(engine, lead, payload)
     if isinstance(verdict, Refuse):
         engine.observer.notify(NotStored(lead.miss.category, verdict.reason))
     engine.observer.notify(
         Answered(lead.ask.call.model, received.status, received.first_byte_s, received.total_s)
     )
     return verdict
+
+
+def settle(engine: Engine, lead: Lead, received: Received) -> Admit | Refuse:
+    """Decide about the answer and carry that out at once."""
+    return carry_out(engine, lead, rule(engine, lead, received))
 
 
 def release(engine: Engine, lead: Lead, payload: Payload | None = None) -> None:
@@ -54,12 +82,22 @@ def _note_standing(engine: Engine, lead: Lead, status: int) -> None:
         engine.memory.standing.refused(lead.ask.principal)
 
 
-def _admit(engine: Engine, lead: Lead, received: Received) -> tuple[Admit | Refuse, Payload | None]:
+def _store(
+    engine: Engine, lead: Lead, payload: Payload, verdict: Admit, size_bytes: int
+) -> Admit | Refuse:
+    if not engine.memory.admit(lead.ask, payload, lead.vector, verdict):
+        return Refuse(Reason.BACKLOG)
+    engine.observer.notify(Stored(payload.category, size_bytes))
+    return verdict
+
+
+def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
     if isinstance(received.answer, Reason):
-        return Refuse(received.answer), None
+        return Ruling(received, Refuse(received.answer))
     if not lead.write:
         asked = lead.ask.call.directives
-        return Refuse(Reason.CLIENT_NO_STORE if asked.no_store else Reason.EMBEDDER), None
+        reason = Reason.CLIENT_NO_STORE if asked.no_store else Reason.EMBEDDER
+        return Ruling(received, Refuse(reason))
     answer, category = received.answer, lead.miss.category
     facts = AnswerFacts(
         status=received.status,
@@ -71,7 +109,9 @@ def _admit(engine: Engine, lead: Lead, received: Received) -> tuple[Admit | Refu
     )
     verdict = engine.policy.admit(category, facts, lead.ask.call.directives)
     if isinstance(verdict, Refuse):
-        return verdict, None
+        return Ruling(received, verdict)
+    if not engine.memory.writer.has_room:
+        return Ruling(received, Refuse(Reason.BACKLOG))
     payload = Payload(
         answer=answer,
         category=category,
@@ -81,7 +121,4 @@ def _admit(engine: Engine, lead: Lead, received: Received) -> tuple[Admit | Refu
         ttl_s=lead.ask.call.directives.ttl_s,
         upstream_s=received.total_s,
     )
-    if not engine.memory.admit(lead.ask, payload, lead.vector, verdict):
-        return Refuse(Reason.BACKLOG), None
-    engine.observer.notify(Stored(category, received.size_bytes))
-    return verdict, payload
+    return Ruling(received, verdict, payload)

@@ -46,9 +46,14 @@ class Writer:
         """Start the workers. Needs a running event loop."""
         self._tasks = [asyncio.create_task(self._work(queue)) for queue in self._queues]
 
+    @property
+    def has_room(self) -> bool:
+        """Say whether a write would be queued."""
+        return self.waiting < self._limit
+
     def put(self, job: Put) -> bool:
         """Queue a write; False when too many are waiting, and nothing was queued."""
-        if self.waiting >= self._limit:
+        if not self.has_room:
             return False
         self._enqueue(job)
         return True

@@ -95,9 +95,12 @@ def _union(patterns: Sequence[str]) -> Callable[[str], object] | None:
     if len(patterns) < 2 or any("\\Q" in pattern for pattern in patterns):
         return None
     try:
-        return compile_pattern("|".join(f"(?:{pattern})" for pattern in patterns)).search
+        search: Callable[[str], object] = compile_pattern(
+            "|".join(f"(?:{pattern})" for pattern in patterns)
+        ).search
     except ValueError:  # two of them name a group alike
         return None
+    return search
 
 
 def _compile(category: str, rule: Rule) -> CompiledRule:

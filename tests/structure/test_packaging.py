@@ -109,6 +109,14 @@ def test_the_wheel_holds_every_file(root: Path, folders: Mapping[str, str], whee
     assert {f"kindcache/{folder}/py.typed" for folder in folders.values()} <= names
 
 
+def test_the_wheel_carries_the_pair_scorer(root: Path, wheel: Path) -> None:
+    folder = Path("cache/weights/pair_scorer")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("model.onnx", "tokenizer.json", "meta.json"):
+            carried = archive.read(str("kindcache" / folder / name))
+            assert carried == (root / folder / name).read_bytes(), name
+
+
 def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
