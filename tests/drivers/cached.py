@@ -26,11 +26,12 @@ def cached(
     clock: Clock = time.time,
     environ: Mapping[str, str] | None = None,
 ) -> KindcacheMiddleware:
-    """Return the middleware over ``app``: hashing embedder and memory store unless ``config``
-    names others."""
+    """Return the middleware over ``app``: hashing embedder, memory store and guards alone, unless
+    ``config`` names others."""
     values: dict[str, Any] = {
         "store": {"url": "memory://"},
         "embedder": {"runtime": "hashing"},
+        "judge": {"scorer": "none"},
         "defaults": {"similarity_threshold": 0.8, "ttl": "1h"},
     }
     values |= config or {}

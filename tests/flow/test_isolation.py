@@ -26,6 +26,7 @@ CONFIG = """
 embedder: {{runtime: hashing, dimensions: 64}}
 store: {{url: "{url}"}}
 capacity: {{entries: 100000}}
+judge: {{scorer: none}}
 defaults: {{similarity_threshold: 0.5, guards: false}}
 """
 

@@ -19,7 +19,8 @@ REWORDED = "How can I reverse a list in Python?"
 def client() -> Iterator[openai.OpenAI]:
     config = {
         "embedder": {"runtime": "onnx-int8"},
-        "defaults": {"similarity_threshold": 0.9},
+        "judge": {"scorer": "shipped"},
+        "defaults": {"min_probability": 0.9},
     }
     with (
         ScriptedUpstream() as upstream,
