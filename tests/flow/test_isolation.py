@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -24,7 +25,7 @@ LOOKUPS = 10_000
 TEXTS = [f"What is the weather like in town number {i}?" for i in range(150)]
 CONFIG = """
 embedder: {{runtime: hashing, dimensions: 64}}
-store: {{url: "{url}"}}
+store: {{url: "{url}", namespace: "{namespace}"}}
 capacity: {{entries: 100000}}
 judge: {{scorer: none}}
 defaults: {{similarity_threshold: 0.5, guards: false}}
@@ -40,8 +41,9 @@ async def never(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("no app here")
 
 
-def opened(url: str, graph_from: int) -> Any:
-    service = build(loads(CONFIG.format(url=url), "t"), never, upstream="u", environ=SECRET)
+def opened(url: str, namespace: str, graph_from: int) -> Any:
+    config = CONFIG.format(url=url, namespace=namespace)
+    service = build(loads(config, "t"), never, upstream="u", environ=SECRET)
     service.engine.memory.table._new_index = lambda: CategoryIndex(64, graph_from=graph_from)
     return service
 
@@ -73,7 +75,8 @@ async def test_identical_prompts_of_two_credentials_never_meet(
 ) -> None:
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/x.db", "redis": redis_url}[store]
     rng = random.Random(7)
-    service = opened(url, graph_from)
+    namespace = uuid4().hex
+    service = opened(url, namespace, graph_from)
     await service.lifecycle.open()
     hits, crossed = await play(service, rng, LOOKUPS)
     await service.lifecycle.aclose()
@@ -81,7 +84,7 @@ async def test_identical_prompts_of_two_credentials_never_meet(
     assert hits > LOOKUPS / 2
 
     if store != "memory":
-        again = opened(url, graph_from)
+        again = opened(url, namespace, graph_from)
         await loaded(again)
         hits, crossed = await play(again, rng, 1_000)
         await again.lifecycle.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,7 +18,7 @@ async def test_after_a_restart_exact_and_semantic_hits_are_there(
     store: str, upstream: ScriptedUpstream, tmp_path: Path, redis_url: str
 ) -> None:
     url = {"sqlite": f"sqlite:///{tmp_path}/kc.db", "redis": redis_url}[store]
-    config = {"store": {"url": url, "namespace": f"restart-{store}"}}
+    config = {"store": {"url": url, "namespace": f"restart-{uuid4().hex}"}}
     async with AsgiDriver(proxied(upstream.base_url, config)) as driver:
         await driver.chat("What is the capital city of France?", headers=KEY)
     app = proxied(upstream.base_url, config)
