@@ -329,7 +329,7 @@ class Defaults(CategoryFields):
     min_probability: Probability = Field(
         default=0.97,
         description="The lowest bar, in steps of 0.01, with under 1 % wrong hits when all that was "
-        "held back from training is asked as one stream (`training/held_stream.py`).",
+        "held back from training is asked as one stream (`training/held_stream.py`; 3 of 363).",
     )
     ttl: Duration = Field(default=3600.0, description="Short, for the same reason.")
     cache: bool = Field(default=True, description="Cached, under the strict bar above.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -26,101 +26,43 @@ _STAGE_BUCKETS = (1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.
 _SIMILARITY_BUCKETS = (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 1)
 _UPSTREAM_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
+_ENDS = ("result", "category", "reason")
+_SIMILAR = ("result", "category")
+_CATEGORY = ("category",)
+_FAILURE = ("stage", "error")
+_SIMILARITY = "Cosine similarity of the best candidate, misses included."
+_STAGES = "Time of the stages of a lookup."
+_MODEL = "Time of the model: to the first byte, and to the last."
+
 
 class PrometheusObserver:
     """Counts events in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        # The library looks a series up under a lock, over 1 us each time; labels are few.
-        self._requests = cache(
-            Counter(
-                "kindcache_requests",
-                "Lookups by how they ended.",
-                ("result", "category", "reason"),
-                registry=registry,
-            ).labels
-        )
-        self._collapsed = cache(
-            Counter(
-                "kindcache_collapsed",
-                "Misses that joined a call in progress.",
-                ("category",),
-                registry=registry,
-            ).labels
-        )
-        self._similarity = cache(
-            Histogram(
-                "kindcache_similarity",
-                "Cosine similarity of the best candidate, misses included.",
-                ("result", "category"),
-                buckets=_SIMILARITY_BUCKETS,
-                registry=registry,
-            ).labels
-        )
-        self._stages = cache(
-            Histogram(
-                "kindcache_operation_duration_seconds",
-                "Time of the stages of a lookup.",
-                ("operation",),
-                buckets=_STAGE_BUCKETS,
-                registry=registry,
-            ).labels
-        )
-        self._upstream = cache(
-            Histogram(
-                "kindcache_upstream_duration_seconds",
-                "Time of the model: to the first byte, and to the last.",
-                ("until",),
-                buckets=_UPSTREAM_BUCKETS,
-                registry=registry,
-            ).labels
-        )
-        self._statuses = cache(
-            Counter(
-                "kindcache_upstream_responses",
-                "Answers of the model by class of status.",
-                ("status",),
-                registry=registry,
-            ).labels
-        )
-        self._stored = cache(
-            Counter("kindcache_stored", "Answers stored.", ("category",), registry=registry).labels
-        )
-        self._skipped = cache(
-            Counter(
-                "kindcache_write_skipped",
-                "Answers not stored, by reason.",
-                ("reason",),
-                registry=registry,
-            ).labels
-        )
-        self._saved_seconds = cache(
-            Counter(
-                "kindcache_saved_seconds",
-                "Model time saved by hits.",
-                ("category",),
-                registry=registry,
-            ).labels
-        )
-        self._saved_tokens = cache(
-            Counter(
-                "kindcache_saved_tokens", "Tokens saved by hits.", ("category",), registry=registry
-            ).labels
-        )
-        self._removed = cache(
-            Counter(
-                "kindcache_removed", "Entries removed, by cause.", ("why",), registry=registry
-            ).labels
-        )
-        self._failed = cache(
-            Counter(
-                "kindcache_failures",
-                "Failures survived, by stage and kind of error.",
-                ("stage", "error"),
-                registry=registry,
-            ).labels
-        )
+        self.registry = CollectorRegistry()
+        count, spread = self._counter, self._histogram
+        self._requests = count("requests", "Lookups by how they ended.", _ENDS)
+        self._collapsed = count("collapsed", "Misses that joined a call in progress.", _CATEGORY)
+        self._similarity = spread("similarity", _SIMILARITY, _SIMILAR, _SIMILARITY_BUCKETS)
+        self._stages = spread("operation_duration_seconds", _STAGES, ("operation",), _STAGE_BUCKETS)
+        self._upstream = spread("upstream_duration_seconds", _MODEL, ("until",), _UPSTREAM_BUCKETS)
+        self._statuses = count("upstream_responses", "Answers by class of status.", ("status",))
+        self._stored = count("stored", "Answers stored.", _CATEGORY)
+        self._skipped = count("write_skipped", "Answers not stored, by reason.", ("reason",))
+        self._saved_seconds = count("saved_seconds", "Model time saved by hits.", _CATEGORY)
+        self._saved_tokens = count("saved_tokens", "Tokens saved by hits.", _CATEGORY)
+        self._removed = count("removed", "Entries removed, by cause.", ("why",))
+        self._failed = count("failures", "Failures survived, by stage and kind.", _FAILURE)
+
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Callable[..., Counter]:
+        """Make a counter; the library looks a series up under a lock, so that is remembered."""
+        return cache(Counter(f"kindcache_{name}", text, labels, registry=self.registry).labels)
+
+    def _histogram(
+        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
+    ) -> Callable[..., Histogram]:
+        made = Histogram(f"kindcache_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return cache(made.labels)
 
     def watch(
         self, entries: Callable[[], Mapping[str, int]], size_bytes: Callable[[], int]
