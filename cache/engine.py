@@ -147,7 +147,8 @@ class Engine:
         if vector is None or not access.semantic:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
         started = perf_counter()
-        near = self.memory.table.neighbours(category, ask.partition, vector, CANDIDATES)
+        reach = self.policy.reach(category)
+        near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES)
         trace.search_s = perf_counter() - started
         verdict = await self.decider.decide(self.policy, category, ask.call, near, trace)
         if isinstance(verdict, Miss):

@@ -5,7 +5,7 @@ Constructors of implementations take ready objects and do no I/O; opening is ``o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
@@ -166,6 +166,21 @@ class Store(Protocol):
 
         Atomic over all users of the store; never expires.
         """
+        ...
+
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        """Add ``amounts`` to the counters of ``ledger``; one that is absent counts as 0.
+
+        Atomic over all users of the store; counters never expire.
+        """
+        ...
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        """Return every counter of ``ledger``."""
+        ...
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        """Drop counters; absent names are not an error."""
         ...
 
     async def aclose(self) -> None:

@@ -10,10 +10,13 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from ..policies.guards.signature import Signature
 from .index.category import CategoryIndex
 from .ports import EntryKey, PartitionKey, Vector
+
+_SIMILARITY = itemgetter(1)
 
 
 @dataclass(slots=True, eq=False)
@@ -113,14 +116,16 @@ class Table:
         return gone
 
     def neighbours(
-        self, category: str, partition: PartitionKey, vector: Vector, k: int
+        self, categories: Iterable[str], partition: PartitionKey, vector: Vector, k: int
     ) -> list[tuple[Entry, float]]:
         """Return at most ``k`` entries of ``partition`` with their similarity, best first."""
-        index = self._indexes.get(category)
-        if index is None:
-            return []
-        found = index.search(partition, vector, k)
-        return [(self._labels[label], similarity) for label, similarity in found]
+        found: list[tuple[int, float]] = []
+        for category in categories:
+            index = self._indexes.get(category)
+            if index is not None:
+                found += index.search(partition, vector, k)
+        found.sort(key=_SIMILARITY, reverse=True)
+        return [(self._labels[label], similarity) for label, similarity in found[:k]]
 
     def indexes(self) -> Iterable[CategoryIndex]:
         """Return the indexes, for their maintenance."""

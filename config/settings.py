@@ -287,6 +287,17 @@ class CategoryFields(Strict):
     min_probability: Probability | None = Field(
         default=None, description="Probability of the same answer from which on it is served."
     )
+    max_error_rate: Share | None = Field(
+        default=None,
+        description="Wrong hits / hits, such as 1%. Where enough evidence is there (`evidence`), "
+        "the bar is the lowest whose one-sided 95 % upper bound stays within it; until then "
+        "`min_probability` holds.",
+    )
+    mode: Literal["serve", "shadow"] | None = Field(
+        default=None,
+        description="shadow: what would have been a hit by meaning is recorded, and the model "
+        "answers.",
+    )
     ttl: Duration | None = Field(
         default=None, description="How long an answer lives, from its creation; hits renew nothing."
     )
@@ -330,6 +341,12 @@ class Defaults(CategoryFields):
         default=0.97,
         description="The lowest bar, in steps of 0.01, with under 1 % wrong hits when all that was "
         "held back from training is asked as one stream (`training/held_stream.py`; 3 of 363).",
+    )
+    max_error_rate: Share | None = Field(
+        default=None, description="Not set: `min_probability` is the bar, whatever is learnt."
+    )
+    mode: Literal["serve", "shadow"] = Field(
+        default="serve", description="What is found is served; a new category may start in shadow."
     )
     ttl: Duration = Field(default=3600.0, description="Short, for the same reason.")
     cache: bool = Field(default=True, description="Cached, under the strict bar above.")
@@ -391,6 +408,40 @@ class JudgeSettings(Strict):
     queue: int = Field(default=64, ge=1, description="Waiting pairs; past it the call is a miss.")
 
 
+class EvidenceSettings(Strict):
+    """What is learnt from traffic about how often hits are wrong."""
+
+    feedback: bool = Field(
+        default=True,
+        description="`POST /_cache/feedback` takes verdicts on hits from whoever got them.",
+    )
+    compare: Literal["none", "similarity", "model"] = Field(
+        default="none",
+        description="How a fresh answer is compared with the stored one that would have been "
+        "served: not at all, by the similarity of the two answers, or by asking a model "
+        "yes or no through the upstream.",
+    )
+    min_answer_similarity: Similarity = Field(
+        default=0.9,
+        description="compare: similarity. From which on two answers count as the same.",
+    )
+    judge_model: str = Field(
+        default="", description="compare: model. Name of the upstream's model that is asked."
+    )
+    verify_share: Share | None = Field(
+        default=None,
+        description="Share of hits by meaning that are checked in the background: the upstream "
+        "is asked too, with the caller's own credential. Not set: none, as it costs calls.",
+    )
+    verify_per_day: int = Field(
+        default=200, ge=0, description="Most calls of our own in a day, checks and judging."
+    )
+    window: Duration = Field(
+        default=30 * 86400.0,
+        description="Older evidence no longer counts: traffic and models change.",
+    )
+
+
 class Classifier(Strict):
     """How examples decide a category when no rule does."""
 
@@ -402,6 +453,11 @@ class Classifier(Strict):
     margin: Similarity = Field(
         default=0.03,
         description="Needed ahead of the next category's nearest example; less is undecided.",
+    )
+    others: bool = Field(
+        default=True,
+        description="Search what other categories stored too, under the stricter of both "
+        "policies: one question in two wordings may fall into two categories.",
     )
 
 
@@ -424,6 +480,7 @@ class Settings(Strict):
     )
     classifier: Classifier = Classifier()
     judge: JudgeSettings = JudgeSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     defaults: Defaults = Defaults()
     categories: dict[Name, Category] = Field(
         default_factory=dict,

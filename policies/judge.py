@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from .facts import Call, Candidate
+from .facts import Call
 from .freshness import freshness
 from .policy_values import CategoryPolicy
-from .shortlist import Ready, shortlist
+from .shortlist import Ready, Shortlist
 from .verdict import Hit, Miss, Reason, Tier
 
 
@@ -27,35 +26,40 @@ def judge_exact(
     return Hit(key, Tier.EXACT, Reason.EXACT, policy.name, 1.0, 1.0, fresh.age_s, fresh.left_s)
 
 
-def judge(
-    policy: CategoryPolicy, call: Call, candidates: Sequence[Candidate], now_s: float
-) -> Hit | Miss:
-    """Judge ``candidates`` (best first) by similarity and guards alone."""
-    bar = policy.similarity_threshold
-    found = shortlist(policy, call, candidates, now_s, bar)
-    return _hit(policy, found.ready[0], bar) if found.ready else found.miss
+def judge(found: Shortlist) -> Hit | Miss:
+    """Judge what similarity and guards have left over: they alone decide."""
+    if not found.ready:
+        return found.miss
+    best = found.ready[0]
+    bar = best.policy.similarity_threshold
+    if best.policy.shadow:
+        key, near = best.candidate.key, best.candidate.similarity
+        return Miss(Reason.SHADOW, best.policy.name, near, bar, key=key)
+    return _hit(best, bar)
 
 
-def judge_scored(policy: CategoryPolicy, ready: Ready, probability: float) -> Hit | Miss:
+def judge_scored(ready: Ready, probability: float, bar: float) -> Hit | Miss:
     """Judge one candidate of the shortlist by its probability of having the same answer."""
-    bar = policy.min_probability
-    if not probability >= bar:
+    policy = ready.policy
+    sure = probability >= bar
+    if not sure or policy.shadow:
         return Miss(
-            Reason.UNSURE,
+            Reason.SHADOW if sure else Reason.UNSURE,
             policy.name,
             ready.candidate.similarity,
             policy.candidate_floor,
             probability,
+            ready.candidate.key,
         )
-    return replace(_hit(policy, ready, policy.candidate_floor), probability=probability)
+    return replace(_hit(ready, policy.candidate_floor), probability=probability)
 
 
-def _hit(policy: CategoryPolicy, ready: Ready, threshold: float) -> Hit:
+def _hit(ready: Ready, threshold: float) -> Hit:
     return Hit(
         ready.candidate.key,
         Tier.SEMANTIC,
         Reason.SEMANTIC,
-        policy.name,
+        ready.policy.name,
         ready.candidate.similarity,
         threshold,
         ready.fresh.age_s,

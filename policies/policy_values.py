@@ -19,6 +19,8 @@ class CategoryPolicy:
     similarity_threshold: float  # the bar where guards alone decide
     candidate_floor: float  # least similarity of what a scorer is asked about
     min_probability: float  # the bar where a scorer decides
+    max_error_rate: float | None  # wrong hits / hits that a calibrated bar must stay within
+    shadow: bool  # would-be hits are recorded, never served
     ttl_s: float
     guards: bool
     max_temperature: float
@@ -37,6 +39,8 @@ def resolve(settings: Settings, name: str) -> CategoryPolicy:
         similarity_threshold=fields.similarity_threshold,
         candidate_floor=fields.candidate_floor,
         min_probability=fields.min_probability,
+        max_error_rate=fields.max_error_rate,
+        shadow=fields.mode == "shadow",
         ttl_s=fields.ttl,
         guards=fields.guards,
         max_temperature=fields.max_temperature,

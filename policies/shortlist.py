@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .facts import Call, Candidate
@@ -18,6 +18,7 @@ class Ready:
     """A candidate that may answer, and for how long yet."""
 
     candidate: Candidate
+    policy: CategoryPolicy  # that of the prompt's category and the entry's, the stricter of both
     fresh: Fresh
 
 
@@ -33,27 +34,38 @@ class Shortlist:
 
 
 def shortlist(
-    policy: CategoryPolicy, call: Call, candidates: Sequence[Candidate], now_s: float, floor: float
+    policy_for: Callable[[str], CategoryPolicy],
+    category: str,
+    call: Call,
+    candidates: Sequence[Candidate],
+    now_s: float,
+    floor_of: Callable[[CategoryPolicy], float],
 ) -> Shortlist:
-    """Shorten ``candidates`` (best first) to those of at least ``floor`` that may be served."""
+    """Shorten ``candidates`` (best first) to those that may be served.
+
+    ``policy_for`` gives the policy for entries of a category, ``floor_of`` the least similarity
+    under a policy.
+    """
     ready: list[Ready] = []
     nearest: Miss | None = None
     mine: Signature | None = None
     for candidate in candidates:
+        policy = policy_for(candidate.category)
+        floor = floor_of(policy)
         if not candidate.similarity >= floor:  # so that NaN is below it
-            break
+            continue
         if policy.guards and mine is None:
             mine = signature(call.prompt)
         outcome = _look(policy, call, mine, candidate, now_s)
         if isinstance(outcome, Fresh):
-            ready.append(Ready(candidate, outcome))
+            ready.append(Ready(candidate, policy, outcome))
         else:
-            nearest = nearest or Miss(outcome, policy.name, candidate.similarity, floor)
+            nearest = nearest or Miss(outcome, category, candidate.similarity, floor)
     if nearest is None:
         reason, best = Reason.NEW, None
         if candidates:
             reason, best = Reason.BELOW_THRESHOLD, candidates[0].similarity
-        nearest = Miss(reason, policy.name, best, floor)
+        nearest = Miss(reason, category, best, floor_of(policy_for(category)))
     return Shortlist(tuple(ready), nearest)
 
 

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     GUARD = "guard"
     UNSURE = "unsure"  # the scorer finds the same answer not probable enough
     SCORER = "scorer"  # the scorer failed or was late
+    SHADOW = "shadow"  # it would have been a hit; the category only watches
+    BLOCKED = "blocked"  # somebody of this scope said that this answer does not fit this prompt
     EXPIRED = "expired"
     CLIENT_FRESHNESS = "client_freshness"  # stored, but older than the client accepts
     CLIENT_NO_CACHE = "client_no_cache"
@@ -84,6 +86,7 @@ class Miss:
     similarity: float | None = None  # of the best candidate, if there was one
     threshold: float | None = None
     probability: float | None = None  # of the same answer, where a scorer decided
+    key: bytes | None = None  # the entry that this probability speaks of
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,7 +367,7 @@ async def test_graphs_are_built_in_the_background(
         assert threading.main_thread() not in threads
         vector = HashingEncoder(DIM).encode(["word word code"]).vectors[0]
         (entry,) = [e for e in cache.engine.memory.table if e.prompt == "word word  code"]
-        near = cache.engine.memory.table.neighbours("code", entry.partition, vector, 1)
+        near = cache.engine.memory.table.neighbours(["code"], entry.partition, vector, 1)
         assert near[0][0] is entry
 
 

@@ -163,7 +163,7 @@ class Tables(RuleBasedStateMachine):
         )
         for category in CATEGORIES:
             for place in PLACES:
-                found = self.table.neighbours(category, place, ROWS[0], 100)
+                found = self.table.neighbours([category], place, ROWS[0], 100)
                 expected = {
                     known.entry.key: float(ROWS[known.row] @ ROWS[0])
                     for known in self.model.values()
@@ -203,11 +203,11 @@ def test_an_unusable_vector_is_refused_and_changes_nothing_else() -> None:
         table.admit(entry(KEYS[1]), np.zeros(DIM + 1, np.float32))
     assert [one.key for one in table] == [KEYS[0]]
     assert table.size_bytes == 1
-    assert len(table.neighbours("code", PLACES[0], ROWS[0], 5)) == 1
+    assert len(table.neighbours(["code"], PLACES[0], ROWS[0], 5)) == 1
 
 
 def test_an_unknown_category_has_no_neighbours() -> None:
-    assert small_table().neighbours("code", PLACES[0], ROWS[0], 5) == []
+    assert small_table().neighbours(["code"], PLACES[0], ROWS[0], 5) == []
 
 
 def _build_all(table: Table) -> int:
@@ -239,7 +239,7 @@ def test_all_that_is_kept_is_found_after_ten_times_the_capacity(places: int) -> 
     hits = 0
     for number in range(passed):
         home, kind = homes[number % places], kinds[number // 2 % 2]
-        found = table.neighbours(kind, home, rows[number], 5)
+        found = table.neighbours([kind], home, rows[number], 5)
         here = bool(found) and found[0][0].key == keys[number]
         assert number >= passed - capacity or not here
         hits += here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from kindcache.config.load import loads
 from kindcache.policies.facts import AnswerFacts, Call, Candidate, Directives
 from kindcache.policies.guards.signature import signature
+from kindcache.policies.judge import judge
 from kindcache.policies.policy import Policy, compose
 from kindcache.policies.policy_values import CategoryPolicy
+from kindcache.policies.shortlist import Shortlist, shortlist
+from kindcache.policies.verdict import Hit, Miss
 
 NOW_S = 1_000_000.0
 
@@ -31,6 +35,8 @@ POLICY = CategoryPolicy(
     similarity_threshold=0.8,
     candidate_floor=0.6,
     min_probability=0.9,
+    max_error_rate=None,
+    shadow=False,
     ttl_s=100.0,
     guards=True,
     max_temperature=1.0,
@@ -90,3 +96,15 @@ directives = st.builds(
     max_stale_s=bounds,
     ttl_s=bounds,
 )
+
+
+def short(
+    policy: CategoryPolicy, call: Call, candidates: Sequence[Candidate], floor: float
+) -> Shortlist:
+    """Shorten ``candidates`` under one policy for all of them."""
+    return shortlist(lambda _: policy, policy.name, call, candidates, NOW_S, lambda _: floor)
+
+
+def judged(policy: CategoryPolicy, call: Call, candidates: Sequence[Candidate]) -> Hit | Miss:
+    """Judge ``candidates`` by similarity and guards, under one policy for all of them."""
+    return judge(short(policy, call, candidates, policy.similarity_threshold))

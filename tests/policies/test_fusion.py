@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from kindcache.policies.fusion import Fusion
 from kindcache.policies.judge import judge_scored
-from kindcache.policies.shortlist import Ready, shortlist
+from kindcache.policies.shortlist import Ready
 from kindcache.policies.verdict import Hit, Miss, Reason
 
-from .facts import NOW_S, a_call, a_candidate, a_policy
+from .facts import a_call, a_candidate, a_policy, short
 
 FUSION = Fusion("some scorer", intercept=-10.0, logit=1.0, similarity=10.0)
 figures = st.floats(allow_nan=False, allow_infinity=True)
@@ -39,7 +39,7 @@ def test_even_odds() -> None:
 
 def test_the_scorer_is_asked_about_what_is_above_the_floor_and_unopposed() -> None:
     far, opposed, near = a_candidate(0.5), a_candidate(0.7, "how not to reset it"), a_candidate(0.9)
-    found = shortlist(a_policy(), a_call(), [near, opposed, far], NOW_S, 0.6)
+    found = short(a_policy(), a_call(), [near, opposed, far], 0.6)
     assert [ready.candidate for ready in found.ready] == [near]
     assert found.miss.reason is Reason.GUARD
 
@@ -49,9 +49,9 @@ def test_the_scorer_is_asked_about_what_is_above_the_floor_and_unopposed() -> No
 )
 def test_the_probability_meets_the_bar_or_it_is_a_miss(probability: float, served: bool) -> None:
     policy = a_policy(min_probability=0.9)
-    (ready,) = shortlist(policy, a_call(), [a_candidate(0.7)], NOW_S, 0.6).ready
+    (ready,) = short(policy, a_call(), [a_candidate(0.7)], 0.6).ready
     assert isinstance(ready, Ready)
-    verdict = judge_scored(policy, ready, probability)
+    verdict = judge_scored(ready, probability, 0.9)
     assert isinstance(verdict, Hit) is served
     if isinstance(verdict, Miss):
         assert verdict.reason is Reason.UNSURE

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindcache.policies.facts import Candidate, Directives
-from kindcache.policies.judge import judge, judge_exact
+from kindcache.policies.judge import judge_exact
 from kindcache.policies.verdict import Hit, Miss, Reason, Tier
 
-from .facts import NOW_S, a_call, a_candidate, a_policy, directives
+from .facts import NOW_S, a_call, a_candidate, a_policy, directives, judged
 
 OTHER = "how can I not reset my password"  # near, and a guard's business
 
 
 def test_the_nearest_candidate_is_served() -> None:
     first, second = a_candidate(0.95), a_candidate(0.9)
-    verdict = judge(a_policy(), a_call(), [first, second], NOW_S)
+    verdict = judged(a_policy(), a_call(), [first, second])
     assert verdict == Hit(
         first.key, Tier.SEMANTIC, Reason.SEMANTIC, "help", 0.95, 0.8, age_s=10.0, ttl_s=90.0
     )
@@ -31,7 +31,7 @@ def test_the_nearest_candidate_is_served() -> None:
 )
 def test_one_that_may_not_be_served_does_not_hide_the_next(worse: Candidate) -> None:
     good = a_candidate(0.9)
-    verdict = judge(a_policy(), a_call(), [worse, good], NOW_S)
+    verdict = judged(a_policy(), a_call(), [worse, good])
     assert isinstance(verdict, Hit)
     assert verdict.key == good.key
 
@@ -53,22 +53,22 @@ def test_one_that_may_not_be_served_does_not_hide_the_next(worse: Candidate) -> 
     ],
 )
 def test_misses(candidates: list[Candidate], miss: Miss) -> None:
-    verdict = judge(a_policy(), a_call(), candidates, NOW_S)
+    verdict = judged(a_policy(), a_call(), candidates)
     assert repr(verdict) == repr(miss)  # NaN is not equal to itself
 
 
 def test_the_threshold_itself_is_near_enough() -> None:
-    assert isinstance(judge(a_policy(), a_call(), [a_candidate(0.8)], NOW_S), Hit)
+    assert isinstance(judged(a_policy(), a_call(), [a_candidate(0.8)]), Hit)
 
 
 def test_guards_can_be_switched_off() -> None:
     policy = a_policy(guards=False)
-    assert isinstance(judge(policy, a_call(), [a_candidate(0.9, OTHER)], NOW_S), Hit)
+    assert isinstance(judged(policy, a_call(), [a_candidate(0.9, OTHER)]), Hit)
 
 
 def test_a_client_that_wants_it_younger_misses() -> None:
     call = a_call(directives=Directives(max_age_s=5))
-    assert judge(a_policy(), call, [a_candidate()], NOW_S) == Miss(
+    assert judged(a_policy(), call, [a_candidate()]) == Miss(
         Reason.CLIENT_FRESHNESS, "help", 0.9, 0.8
     )
 
@@ -104,7 +104,7 @@ candidates_of = st.lists(
 def served(call_directives: Directives, candidates: list[Candidate], **policy: float) -> set[bytes]:
     """Return the keys of those that would be served, each judged as if it were alone."""
     call = a_call(directives=call_directives)
-    verdicts = (judge(a_policy(**policy), call, [one], NOW_S) for one in candidates)
+    verdicts = (judged(a_policy(**policy), call, [one]) for one in candidates)
     return {verdict.key for verdict in verdicts if isinstance(verdict, Hit)}
 
 
@@ -125,6 +125,6 @@ def test_a_stricter_policy_serves_less(
 def test_what_is_served_could_be_served_alone(
     candidates: list[Candidate], asked: Directives
 ) -> None:
-    verdict = judge(a_policy(), a_call(directives=asked), candidates, NOW_S)
+    verdict = judged(a_policy(), a_call(directives=asked), candidates)
     alone = served(asked, candidates)
     assert (verdict.key in alone) if isinstance(verdict, Hit) else not alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,9 +67,10 @@ def test_meaning_decides_once_the_examples_are_there() -> None:
 
 
 def test_each_category_judges_by_its_own_figures() -> None:
-    policy, candidate = composed(FILE), a_candidate(0.9)
-    assert isinstance(policy.judge("code", a_call(), [candidate], NOW_S), Hit)
-    assert not isinstance(policy.judge("default", a_call(), [candidate], NOW_S), Hit)
+    policy = composed(FILE)
+    code, other = (replace(a_candidate(0.9), category=name) for name in ("code", "default"))
+    assert isinstance(policy.judge("code", a_call(), [code], NOW_S), Hit)
+    assert not isinstance(policy.judge("default", a_call(), [other], NOW_S), Hit)
 
 
 def test_age_is_judged_by_the_category_of_today() -> None:
