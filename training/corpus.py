@@ -18,7 +18,7 @@ from random import Random
 from . import sources
 from .drawing import Drawer
 from .groups import read_families, read_values, unknown_slots
-from .nearest import near_strangers
+from .nearest import near_strangers, without_twins
 from .sources import Pair, Source
 
 HERE = Path(__file__).parent
@@ -42,8 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing := unknown_slots(families, values):
         sys.stderr.write(f"left out for want of slot values: {missing}\n")
     families = [f for f in families if not any(s in missing for g in f.groups for s in g.slots)]
-    train = [f for f in families if not sources.held_back(f.name)]
     held = [f for f in families if sources.held_back(f.name)]
+    train = [f for f in families if not sources.held_back(f.name)]
+    train = without_twins(train, held, values, Random(SEED))
     (OUT / "shards").mkdir(parents=True, exist_ok=True)
 
     strangers = near_strangers(train, [g for s in public for g in s.groups], values, Random(SEED))

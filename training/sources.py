@@ -59,12 +59,13 @@ def rows(path: Path) -> Iterator[dict[str, str | int]]:
 
 
 def evaluation_prompts(data: Path) -> frozenset[str]:
-    """Return every prompt of ``pairs/``, in plain form: none of them may be trained on."""
+    """Return every prompt of ``pairs/`` and ``streams/``, in plain form: not to be trained on."""
     return frozenset(
         plain(str(row[side]))
-        for path in sorted((data / "pairs").glob("*.jsonl*"))
+        for folder, sides in (("pairs", ("q1", "q2")), ("streams", ("text",)))
+        for path in sorted((data / folder).glob("*.jsonl*"))
         for row in rows(path)
-        for side in ("q1", "q2")
+        for side in sides
     )
 
 

@@ -34,7 +34,6 @@ PEAK = 2e-4  # learning rate of the top layer; each layer below has DECAY of it
 HEAD = 6e-4
 DECAY = 0.85
 WARM = 0.04
-SMOOTHING = 0.02
 
 Batch = tuple[Any, Any, Any, Any]
 
@@ -77,8 +76,7 @@ def train(model: PairScorer, steps: int, limit_s: float) -> None:
             group["lr"] = peak * rate
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(ids, kinds, mask)
-        wanted = labels * (1 - 2 * SMOOTHING) + SMOOTHING
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), wanted)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
