@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -105,16 +106,17 @@ def _rates(model: PairScorer) -> list[dict[str, Any]]:
 def _batches(reader: Tokenizer) -> Iterator[Batch]:
     """Yield batches, shard by shard and round again; pairs of like length together."""
     random = Random(SEED)
-    while True:
-        for path in sorted((OUT / "shards").glob("*.jsonl")):
-            _say(f"shard {path.name}")
-            rows = [json.loads(line) for line in path.read_text().splitlines()]
-            read = [(*read_pair(reader, row["a"], row["b"]), float(row["label"])) for row in rows]
-            read = [one for one in read if len(one[0]) <= LONGEST]
-            read.sort(key=lambda one: len(one[0]) + random.random() * 4)
-            batches = [read[n : n + BATCH] for n in range(0, len(read), BATCH)]
-            random.shuffle(batches)
-            yield from map(_stacked, batches)
+    for number in count():
+        paths = sorted((OUT / "shards").glob("*.jsonl"))
+        path = paths[number % len(paths)]
+        _say(f"shard {path.name}")
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        read = [(*read_pair(reader, row["a"], row["b"]), float(row["label"])) for row in rows]
+        read = [one for one in read if len(one[0]) <= LONGEST]
+        read.sort(key=lambda one: len(one[0]) + random.random() * 4)
+        batches = [read[n : n + BATCH] for n in range(0, len(read), BATCH)]
+        random.shuffle(batches)
+        yield from map(_stacked, batches)
 
 
 def _stacked(rows: Sequence[tuple[list[int], list[int], float]]) -> Batch:
