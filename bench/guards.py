@@ -3,79 +3,40 @@
     KINDCACHE_EVALDATA=... python bench/guards.py
     python bench/guards.py --floor 0.8          # only pairs that the default model finds as near
     python bench/guards.py --show names         # hits that a guard loses, at most --most of them
+    python bench/guards.py --beside --into docs/guards.md
 
 Per guard: share of the pairs with one answer that it blocks (hits lost) and share of the pairs
 with two that it stops; "alone" is the share that no other guard stops. Read are the training and
 the tuning files only, so the reporting files stay unseen. Seeded.
+
+``--beside`` counts only what the pair scorer would serve at the shipped bar, and adds the
+word-order pairs of the tests; ``--into`` writes that, and the time that guards take, into a page.
+``--held training/out/held.jsonl`` adds what ``training.corpus`` held back from the scorer.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import os
 import random
 import sys
 import timeit
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from guard_pairs import TRAINING, TUNING, Pair, encoder, files, read, similarities
+from guards_beside import lines, write_into
 
-from kindcache.cache.embedders.onnx import load
-from kindcache.cache.embedders.shelf import default_root
 from kindcache.policies.guards.signature import Signature, signature
-from kindcache.policies.guards.verdict import Objection, objection, objections
+from kindcache.policies.guards.verdict import Objection, objection
 
 SEED = 7
-FILES = ("train/*.jsonl*", "pairs/semanticmemo_*.jsonl")
-MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 TYPICAL = "How do I move the notes of my meeting with Alice from Monday to Friday at 7 pm?"
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two prompts, and whether one answer serves both."""
-
-    source: str
-    first: str
-    second: str
-    same: bool
-    objections: frozenset[Objection]
-
-
-def rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for pattern in FILES:
-        for path in sorted(folder.glob(pattern)):
-            with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-                for line in file:
-                    yield path.name.split(".")[0], json.loads(line)
-
-
-def judged(folder: Path) -> list[Pair]:
-    pairs = []
-    for source, row in rows(folder):
-        mine, stored = signature(row["q1"]), signature(row["q2"])
-        found = frozenset(objections(mine, stored))
-        pairs.append(Pair(source, row["q1"], row["q2"], bool(row["label"]), found))
-    return pairs
-
-
 def near(pairs: list[Pair], floor: float) -> list[Pair]:
-    encoder = load(MODEL, "onnx-int8", default_root(), lambda line: print(line, file=sys.stderr))
-    texts = sorted({text for pair in pairs for text in (pair.first, pair.second)})
-    place = {text: i for i, text in enumerate(texts)}
-    vectors = np.concatenate(
-        [encoder.encode(texts[i : i + 64]).vectors for i in range(0, len(texts), 64)]
-    )
-    return [
-        pair
-        for pair in pairs
-        if float(vectors[place[pair.first]] @ vectors[place[pair.second]]) >= floor
-    ]
+    found = zip(pairs, similarities(pairs, encoder()), strict=True)
+    return [pair for pair, similarity in found if similarity >= floor]
 
 
 def table(pairs: list[Pair]) -> None:
@@ -110,7 +71,7 @@ def by_source(pairs: list[Pair]) -> None:
         print(f"{source:<24} {cells[0][0]:>7} {cells[0][1]:>6} {cells[1][0]:>8} {cells[1][1]:>6}")
 
 
-def speed() -> None:
+def speed() -> Iterator[str]:
     mine, stored = signature(TYPICAL), signature(TYPICAL.replace("notes", "minutes"))
 
     def check() -> Objection | None:
@@ -121,7 +82,7 @@ def speed() -> None:
 
     for name, work in (("signature", make), ("check", check)):
         best = min(timeit.repeat(work, number=2000, repeat=5)) / 2000
-        print(f"{name}: {best * 1e6:.0f} us for {len(TYPICAL.split())} words")
+        yield f"{name}: {best * 1e6:.0f} us for {len(TYPICAL.split())} words"
 
 
 def show(pairs: list[Pair], guard: Objection, most: int, *, same: bool) -> None:
@@ -136,11 +97,24 @@ def main() -> None:
     parser.add_argument("--show", type=Objection, choices=list(Objection))
     parser.add_argument("--stopped", action="store_true", help="show what the guard rightly stops")
     parser.add_argument("--most", type=int, default=20)
+    parser.add_argument("--beside", action="store_true", help="count what the scorer would serve")
+    parser.add_argument("--into", type=Path, help="page to write --beside into")
+    parser.add_argument("--bar", type=float, help="for --beside, instead of the shipped one")
+    parser.add_argument("--held", type=Path, help="pairs held back from training, for --beside")
     asked = parser.parse_args()
     folder = os.environ.get("KINDCACHE_EVALDATA")
     if not folder:
         sys.exit("KINDCACHE_EVALDATA is not set: it names the folder of the labelled pairs")
-    pairs = judged(Path(folder))
+    if asked.beside:
+        made = [
+            *lines(Path(folder), asked.held, asked.bar),
+            *(f"- Time, {line}." for line in speed()),
+        ]
+        print("\n".join(made))
+        if asked.into:
+            write_into(asked.into, made)
+        return
+    pairs = list(read(files(Path(folder), TRAINING, TUNING)))
     if asked.floor > -1:
         pairs = near(pairs, asked.floor)
     if asked.show:
@@ -148,7 +122,7 @@ def main() -> None:
         return
     table(pairs)
     by_source(pairs)
-    speed()
+    print("\n".join(["", *speed()]))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""Fits the fusion: log-odds and similarity to one probability, on the held-back pairs.
+"""Fits the fusion: log-odds and similarity to one probability, on what was held back.
 
-``python -m training.calibrate`` reads ``out/held_scores.jsonl``, writes the coefficients into the
-weights' ``meta.json`` and prints what each bar would have served of the held-back pairs. Only pairs
-that the cache would ask the scorer about count: above the floor, and no guard objects.
+``python -m training.calibrate`` reads ``out/held_scores.jsonl`` and ``out/held_stream.jsonl``,
+writes the coefficients into the weights' ``meta.json`` and prints what each bar would have served
+of the held-back pairs. Only pairs that the cache would ask the scorer about count: above the floor,
+and no guard objects.
+
+The pairs are traps and rewordings in equal parts, whatever their similarity; the stream's
+candidates are what a search for the nearest finds. Either weighs the same: pairs alone would teach
+that similarity hardly matters, the stream alone that traps hardly occur.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from kindcache.policies.guards.verdict import objection
 
 HERE = Path(__file__).parent
 SCORES = HERE / "out" / "held_scores.jsonl"
+STREAM = HERE / "out" / "held_stream.jsonl"
 META = HERE.parent / "cache" / "weights" / "pair_scorer" / "meta.json"
 FLOOR = 0.6  # wider than the shipped floor, so that the fit sees more
 BARS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
@@ -35,11 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fit, write and print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scores", type=Path, default=SCORES)
+    parser.add_argument("--stream", type=Path, default=STREAM)
     parser.add_argument("--meta", type=Path, default=META)
     options = parser.parse_args(arguments)
     rows = [json.loads(line) for line in options.scores.read_text().splitlines()]
     asked = [row for row in rows if is_asked(row)]
-    fusion = fit(asked)
+    crowd = [json.loads(line) for line in options.stream.read_text().splitlines()]
+    fusion = fit([asked, crowd])
     meta = json.loads(options.meta.read_text())
     meta["fusion"] = {
         "intercept": round(fusion.intercept, 4),
@@ -59,15 +67,20 @@ def is_asked(row: Mapping[str, Any]) -> bool:
     return bool(row["cosine"] >= FLOOR and unopposed)
 
 
-def fit(rows: Sequence[Mapping[str, Any]]) -> Fusion:
-    """Fit the logistic model. Both coefficients are positive, or the data is not what it seems."""
+def fit(parts: Sequence[Sequence[Mapping[str, Any]]]) -> Fusion:
+    """Fit the logistic model; each of ``parts`` weighs the same, however many its rows are.
+
+    Both coefficients are positive, or the data is not what it seems.
+    """
+    rows = [row for part in parts for row in part]
+    weights = np.concatenate([np.full(len(part), len(rows) / len(part)) for part in parts])
     features = np.array([[row["logit"], row["cosine"]] for row in rows], dtype=np.float64)
     labels = np.array([row["label"] for row in rows])
-    model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels)
+    model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels, weights)
     logit, similarity = (float(value) for value in model.coef_[0])
     if logit <= 0 or similarity < 0:
         # More similar is never worse; a negative weight is an accident of the held-back pairs.
-        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[:, :1], labels)
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[:, :1], labels, weights)
         logit, similarity = float(model.coef_[0][0]), 0.0
     return Fusion("fitted", float(model.intercept_[0]), logit, similarity)
 

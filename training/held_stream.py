@@ -4,11 +4,14 @@
 components in random order, each against all that came before, and prints hit rate and wrong share
 of hits for bars and similarity floors. A pair test shows one trap at a time; a stream offers each
 prompt its worst neighbours, so a bar that serves 1 trap in 200 may well serve 1 wrong hit in 10.
+Every candidate that the scorer is asked about is written to ``out/held_stream.jsonl`` too: what
+``training.calibrate`` fits on must look like what a search finds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,11 +30,12 @@ from .embedding import encode
 from .groups import choose, fill, read_families, read_values, unknown_slots
 
 HERE = Path(__file__).parent
+CANDIDATES = HERE / "out" / "held_stream.jsonl"
 SEED = 11
 FILLINGS = 3  # times that a group with slots is asked about, with other values each time
 NEAREST = 5
-FLOORS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9)
-BARS = (0.9, 0.93, 0.95, 0.96, 0.97, 0.975)
+FLOORS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+BARS = (0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Seen:
     """What the judge saw of one candidate."""
 
     similarity: float
+    logit: float
     probability: float
     right: bool
 
@@ -52,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = [*families(random), *components(options.data)]
     random.shuffle(asked)
     looked = list(replay([text for text, _ in asked], [key for _, key in asked]))
+    with CANDIDATES.open("w") as file:
+        for one in (one for seen in looked for one in seen):
+            row = {"cosine": one.similarity, "logit": one.logit, "label": int(one.right)}
+            file.write(json.dumps(row) + "\n")
     sys.stdout.write(f"{len(asked)} queries, {len({key for _, key in asked})} answers\n")
     for floor in FLOORS:
         for bar in BARS:
@@ -108,11 +117,13 @@ def replay(texts: Sequence[str], keys: Sequence[str]) -> Iterator[list[Seen]]:
         seen = []
         for at in ready[:SCORED]:
             logit = scorer.logit(texts[now], texts[at])
+            if logit is None:
+                continue  # longer than the scorer reads: never served
             similarity = float(similarities[at])
-            sure = 0.0 if logit is None else scorer.fusion.probability(similarity, logit)
+            sure = scorer.fusion.probability(similarity, logit)
             # Two fillings of a group may come out alike: the same text has the same answer.
             right = keys[at] == keys[now] or texts[at] == texts[now]
-            seen.append(Seen(similarity, sure, right))
+            seen.append(Seen(similarity, logit, sure, right))
         yield seen
 
 

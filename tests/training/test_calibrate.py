@@ -28,15 +28,22 @@ def drawn(logit: float, similarity: float, size: int = 4_000) -> list[Row]:
 
 
 def test_it_finds_the_coefficients_that_made_the_labels() -> None:
-    fusion = calibrate.fit(drawn(0.8, 2.0))
+    fusion = calibrate.fit([drawn(0.8, 2.0)])
     assert fusion.logit == pytest.approx(0.8, abs=0.1)
     assert fusion.similarity == pytest.approx(2.0, abs=0.8)
 
 
 def test_more_similar_is_never_less_probable() -> None:
-    fusion = calibrate.fit(drawn(0.8, -5.0))
+    fusion = calibrate.fit([drawn(0.8, -5.0)])
     assert fusion.similarity == 0.0
     assert fusion.logit > 0
+
+
+def test_each_part_weighs_the_same_however_large_it_is() -> None:
+    small, large = drawn(1.5, 2.0, 2_000), drawn(0.3, 2.0, 20_000)
+    fusion = calibrate.fit([small, large])
+    assert fusion.logit == pytest.approx(calibrate.fit([small, large[:2_000]]).logit, abs=0.05)
+    assert fusion.logit > calibrate.fit([[*small, *large]]).logit + 0.1
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,8 @@ def test_it_writes_the_fusion_and_keeps_the_rest_of_the_description(
     scores, meta = tmp_path / "scores.jsonl", tmp_path / "meta.json"
     scores.write_text("".join(json.dumps(row) + "\n" for row in drawn(0.8, 2.0, 500)), "utf-8")
     meta.write_text(json.dumps({"format": 1, "files": {"model.onnx": "00"}}), encoding="utf-8")
-    assert calibrate.main(["--scores", str(scores), "--meta", str(meta)]) == 0
+    files = ["--scores", str(scores), "--stream", str(scores), "--meta", str(meta)]
+    assert calibrate.main(files) == 0
     written = json.loads(meta.read_text(encoding="utf-8"))
     assert written["format"] == 1
     assert written["files"] == {"model.onnx": "00"}
