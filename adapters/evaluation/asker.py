@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+Message = Mapping[str, Any]  # one message of a conversation, as a client sends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +20,24 @@ class Asked:
     category: str  # as decided
     reason: str
     probability: float | None = None  # of the same answer, where the pair scorer was asked
+    candidate: str | None = None  # the prompt of the entry that ``probability`` speaks of
 
 
 class Asker(Protocol):
-    """A cache with answers that do not matter. Scopes never see each other's entries."""
+    """A cache with answers that do not matter. Scopes never see each other's entries.
+
+    ``earlier`` are the messages before the prompt, in order.
+    """
 
     async def prepare(self, prompts: Sequence[str]) -> None:
         """Embed what will be asked soon, in bulk. Changes no result; may do nothing."""
         ...
 
-    async def ask(self, scope: str, prompt: str) -> Asked:
+    async def ask(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> Asked:
         """Look ``prompt`` up. Stores nothing."""
         ...
 
-    async def fill(self, scope: str, prompt: str) -> None:
+    async def fill(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> None:
         """Store an answer for ``prompt``, if its policy lets it; visible on return."""
         ...
 

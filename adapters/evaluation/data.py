@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
-T = TypeVar("T", "Pair", "Query")
+from .asker import Message
+
+T = TypeVar("T")
 
 
 class DataError(Exception):
@@ -30,9 +33,13 @@ class Pair:
 
     @property
     def half(self) -> Literal["dev", "final"]:
-        """The half of the set it is in: by an odd or even number at the end of ``id``."""
-        digits = self.id[len(self.id.rstrip("0123456789")) :]
-        return "dev" if digits and int(digits) % 2 else "final"
+        """The half of the set it is in."""
+        return half_of(self.id)
+
+    @property
+    def earlier(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """The messages before ``q1``, and those before ``q2``."""
+        return (), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +52,27 @@ class Query:
     category: str = ""
 
 
+def half_of(name: str) -> Literal["dev", "final"]:
+    """Return the half that a row is in: by an odd or even number at the end of its id."""
+    digits = name[len(name.rstrip("0123456789")) :]
+    return "dev" if digits and int(digits) % 2 else "final"
+
+
 def load_pairs(path: Path, limit: int | None = None) -> list[Pair]:
     """Read pairs from ``path`` (.jsonl or .jsonl.gz), the first ``limit``. Raises ``DataError``."""
-    return _load(path, msgspec.json.Decoder(Pair), limit)
+    return read_rows(path, msgspec.json.Decoder(Pair).decode, limit)
 
 
 def load_stream(path: Path, limit: int | None = None) -> list[Query]:
     """Read a stream in file order, the first ``limit`` queries. Raises ``DataError``."""
-    return _load(path, msgspec.json.Decoder(Query), limit)
+    return read_rows(path, msgspec.json.Decoder(Query).decode, limit)
 
 
-def _load(path: Path, decoder: msgspec.json.Decoder[T], limit: int | None) -> list[T]:
+def read_rows(path: Path, decode: Callable[[bytes], T], limit: int | None) -> list[T]:
+    """Read the first ``limit`` rows of ``path``. Raises ``DataError``.
+
+    ``decode`` may raise ``msgspec.DecodeError``, whose message is then shown with file and line.
+    """
     rows: list[T] = []
     read = 0
     try:
@@ -65,11 +82,13 @@ def _load(path: Path, decoder: msgspec.json.Decoder[T], limit: int | None) -> li
                     break
                 read += 1
                 if line.strip():
-                    rows.append(decoder.decode(line))
+                    rows.append(decode(line))
     except msgspec.DecodeError as exc:
         raise DataError(f"{path}:{read}: {exc}") from exc
     except UnicodeDecodeError as exc:
         raise DataError(f"{path}:{read}: not UTF-8") from exc
+    except RecursionError as exc:
+        raise DataError(f"{path}:{read}: nested too deeply") from exc
     except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
         raise DataError(f"{path}:{read + 1}: damaged gzip data") from exc
     except OSError as exc:

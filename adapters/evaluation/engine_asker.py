@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...cache.engine import Engine
 from ...cache.entry import Answer, Choice
@@ -11,12 +12,16 @@ from ...cache.identity import Request
 from ...cache.outcome import Aside, Found, Lead, Outcome
 from ...cache.ports import EntryKey
 from ...cache.settling import Received, release, settle
-from ...policies.facts import Call, Directives
-from .asker import Asked
+from ...policies.facts import Directives
+from ...policies.verdict import Bypass, Reason
+from ..dialects.dialect import Unparsable
+from .asker import Asked, Message
+from .chat import PATH, chat_call
 
 _ANSWER = Answer(
     model="evaluation", created=0, choices=(Choice(text="an answer", finish_reason="stop"),)
 )
+_TARGET = PATH.encode() + b"?"  # path and query, as the responder puts them
 
 
 class EngineAsker:
@@ -36,9 +41,9 @@ class EngineAsker:
 
         await asyncio.gather(*(one(prompt) for prompt in dict.fromkeys(prompts)))
 
-    async def ask(self, scope: str, prompt: str) -> Asked:
+    async def ask(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> Asked:
         """Look ``prompt`` up; store nothing."""
-        match outcome := await self._lookup(scope, prompt):
+        match outcome := await self._lookup(scope, prompt, earlier):
             case Found(hit=hit, payload=payload):
                 return Asked(
                     hit=True,
@@ -48,6 +53,7 @@ class EngineAsker:
                     category=hit.category,
                     reason=hit.reason,
                     probability=hit.probability,
+                    candidate=payload.prompt,
                 )
             case Lead(miss=miss):
                 release(self._engine, outcome)
@@ -59,6 +65,7 @@ class EngineAsker:
                     category=miss.category,
                     reason=miss.reason,
                     probability=miss.probability,
+                    candidate=self._stored_prompt(miss.key),
                 )
             case Aside(bypass=bypass):
                 return Asked(
@@ -72,9 +79,9 @@ class EngineAsker:
             case _:
                 raise AssertionError("nobody else asks")
 
-    async def fill(self, scope: str, prompt: str) -> None:
+    async def fill(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> None:
         """Store an answer for ``prompt``, beside what is there in other words."""
-        outcome = await self._lookup(scope, prompt, no_cache=True)
+        outcome = await self._lookup(scope, prompt, earlier, no_cache=True)
         if isinstance(outcome, Lead):
             settle(self._engine, outcome, Received(_ANSWER, 200))
             self._stored.setdefault(scope, []).append(outcome.ask.key)
@@ -82,18 +89,21 @@ class EngineAsker:
     async def forget(self, scope: str) -> None:
         """Drop all that ``scope`` stored."""
         keys = self._stored.pop(scope, [])
-        self._engine.memory.remove([EntryKey(key) for key in keys], "purged")
+        memory = self._engine.memory
+        memory.remove([EntryKey(key) for key in keys], "purged")
+        await memory.writer.drain()  # or the exact tier could still find it in the store
 
-    async def _lookup(self, scope: str, prompt: str, *, no_cache: bool = False) -> Outcome:
-        call = Call(
-            dialect="openai.chat",
-            path="/v1/chat/completions",
-            model="evaluation",
-            prompt=prompt,
-            stream=False,
-            wants_usage=False,
-            frame={},
-            directives=Directives(no_cache=no_cache),
-        )
+    def _stored_prompt(self, key: bytes | None) -> str | None:
+        entry = None if key is None else self._engine.memory.table.get(EntryKey(key))
+        return None if entry is None else entry.prompt
+
+    async def _lookup(
+        self, scope: str, prompt: str, earlier: Sequence[Message], *, no_cache: bool = False
+    ) -> Outcome:
+        try:
+            call = chat_call([*earlier, {"role": "user", "content": prompt}])
+        except Unparsable:
+            return Aside(Bypass(Reason.MALFORMED))  # as in serving
+        call = replace(call, directives=Directives(no_cache=no_cache))
         headers = [(b"authorization", b"Bearer " + scope.encode())]
-        return await self._engine.lookup(Request(call, b"/v1/chat/completions", headers))
+        return await self._engine.lookup(Request(call, _TARGET, headers))

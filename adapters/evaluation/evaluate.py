@@ -10,11 +10,23 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
+from . import plots
 from .asker import Asker, Progress, silent
+from .conversations import load_conversations
 from .data import DataError, load_pairs, load_stream
 from .pairs import Direction, PairReport, run_pairs
-from .report import as_json, as_markdown, as_text, pair_tables, stream_tables
+from .report import as_json, as_markdown, as_text
 from .stream import StreamReport, run_stream
+from .tables import (
+    ALL,
+    SUMMARY,
+    Reports,
+    Shown,
+    Table,
+    conversation_tables,
+    pair_tables,
+    stream_tables,
+)
 
 DATA_VARIABLE = "KINDCACHE_EVALDATA"  # folder of the data sets; shortens names in reports
 STEPS = 100  # redraws of the progress line per file
@@ -24,6 +36,7 @@ class Protocol(StrEnum):
     """What to do with the files."""
 
     PAIRS = "pairs"
+    CONVERSATIONS = "conversations"
     STREAM = "stream"
 
 
@@ -41,9 +54,11 @@ class EvaluateOptions:
 
     protocol: Protocol
     files: tuple[Path, ...]
-    direction: Direction = Direction.FORWARD  # pairs only
+    direction: Direction = Direction.FORWARD  # of pairs and conversations
     limit: int | None = None  # rows per file
     format: Format = Format.TEXT
+    shown: Shown = ALL  # which tables; JSON holds everything
+    plots: Path | None = None  # folder to write PNGs to
     config: Path | None = None  # only named in the command that the report shows
     out: TextIO | None = None  # None = stdout
 
@@ -51,25 +66,33 @@ class EvaluateOptions:
 async def evaluate(asker: Asker, options: EvaluateOptions) -> int:
     """Run the protocol over every file, print the report, return the exit code.
 
-    A file that cannot be read ends the run before anything is asked: one line on stderr and 1.
+    A file that cannot be read, or plots that cannot be made, end the run before anything is asked:
+    one line on stderr and 1.
     """
     out = options.out or sys.stdout
     try:
-        if options.protocol is Protocol.PAIRS:
-            pairs = await _pairs(asker, options)
-            text = _rendered(options, pairs)
-        else:
-            text = _rendered(options, await _streams(asker, options))
-    except DataError as exc:
-        sys.stderr.write(f"kindcache evaluate: {exc}\n")
+        if options.plots is not None:
+            plots.prepare(options.plots)
+        reports = await _measured(asker, options)
+        out.write(_rendered(options, reports))
+        out.flush()
+        if options.plots is not None:
+            _say(plots.draw(options.plots, options.protocol, reports))
+    except (DataError, plots.PlotsError) as exc:
+        _say([str(exc)])
         return 1
-    out.write(text)
-    out.flush()
     return 0
 
 
+async def _measured(asker: Asker, options: EvaluateOptions) -> Reports:
+    if options.protocol is Protocol.STREAM:
+        return await _streams(asker, options)
+    return await _pairs(asker, options)
+
+
 async def _pairs(asker: Asker, options: EvaluateOptions) -> list[PairReport]:
-    loaded = [(path, load_pairs(path, options.limit)) for path in options.files]
+    load = load_pairs if options.protocol is Protocol.PAIRS else load_conversations
+    loaded = [(path, load(path, options.limit)) for path in options.files]
     return [
         await run_pairs(
             asker,
@@ -92,25 +115,39 @@ async def _streams(asker: Asker, options: EvaluateOptions) -> list[StreamReport]
     ]
 
 
-def _rendered(
-    options: EvaluateOptions, reports: Sequence[PairReport] | Sequence[StreamReport]
-) -> str:
+def _rendered(options: EvaluateOptions, reports: Reports) -> str:
     if options.format is Format.JSON:
         return as_json(reports)
-    tables = pair_tables([r for r in reports if isinstance(r, PairReport)])
-    tables += stream_tables([r for r in reports if isinstance(r, StreamReport)])
+    tables = _tables(options, reports)
     return as_text(tables) if options.format is Format.TEXT else as_markdown(tables, _line(options))
+
+
+def _tables(options: EvaluateOptions, reports: Reports) -> list[Table]:
+    if options.protocol is Protocol.STREAM:
+        streams = [report for report in reports if isinstance(report, StreamReport)]
+        return stream_tables(streams, options.shown)
+    pairs = [report for report in reports if isinstance(report, PairReport)]
+    make = pair_tables if options.protocol is Protocol.PAIRS else conversation_tables
+    return make(pairs, options.shown)
 
 
 def _line(options: EvaluateOptions) -> str:
     words = ["kindcache evaluate", options.protocol, *(_shown(path) for path in options.files)]
     if options.config is not None:
         words.append(f"--config {options.config}")
-    if options.direction is Direction.BOTH:
-        words.append("--direction both")
+    if options.direction is not Direction.FORWARD:
+        words.append(f"--direction {options.direction}")
     if options.limit is not None:
         words.append(f"--limit {options.limit}")
+    if options.shown == SUMMARY:
+        words.append("--summary")
+    else:
+        words += [f"--by {name.replace(' ', '-')}" for name in options.shown.groups or ()]
     return " ".join([*words, "--markdown"])
+
+
+def _say(lines: Sequence[str]) -> None:
+    sys.stderr.write("".join(f"kindcache evaluate: {line}\n" for line in lines))
 
 
 def _name(path: Path) -> str:

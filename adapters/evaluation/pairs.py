@@ -1,4 +1,7 @@
-"""The pair protocol: a fresh scope per pair, store ``q1``, ask ``q2``."""
+"""The pair protocol: a fresh scope per pair, store ``q1``, ask ``q2``.
+
+Conversations are asked in the same way, each prompt after the messages before it.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,35 @@ from enum import StrEnum
 from itertools import groupby
 
 from .asker import CHUNK, Asked, Asker, Progress, silent
+from .curves import Bin, Frontier, Scored, curve, reliability
 from .data import Pair
 from .intervals import Share
+from .ranking import Sweep, area, sweep
 
 
 class Direction(StrEnum):
     """Which prompt of a pair fills the cache."""
 
     FORWARD = "forward"  # q1 is stored, q2 asked
-    BOTH = "both"  # also the other way round, in a scope of its own
+    BACKWARD = "backward"  # q2 is stored, q1 asked
+    BOTH = "both"  # one after the other, each in a scope of its own
+
+
+_TURNS = {
+    Direction.FORWARD: (False,),
+    Direction.BACKWARD: (True,),
+    Direction.BOTH: (False, True),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
     """One question and what was said to it."""
 
+    number: int  # of the pair in its file
     pair: Pair
     backward: bool
     asked: Asked
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """The lowest bar on plain similarity that stays within a share of wrong answers."""
-
-    threshold: float | None  # None = only serving nothing stays within it
-    recall: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class PairReport:
     overall: PairFigures
     groups: dict[str, tuple[PairFigures, ...]]  # "half", "kind", "category", "decided category", …
     unserved: dict[str, int]  # label 1: reason -> count
+    reliability: tuple[Bin, ...]  # the judge's probability against the label, where it was asked
+    frontier: Frontier | None  # None = only one label
 
 
 async def run_pairs(
@@ -74,23 +82,23 @@ async def run_pairs(
 ) -> PairReport:
     """Ask every pair and count."""
     rows: list[PairRow] = []
-    turns = (False, True) if direction is Direction.BOTH else (False,)
     for begin in range(0, len(pairs), CHUNK):
         chunk = pairs[begin : begin + CHUNK]
         await asker.prepare([text for pair in chunk for text in (pair.q1, pair.q2)])
         for number, pair in enumerate(chunk, begin):
-            for backward in turns:
+            for backward in _TURNS[direction]:
                 asked = await _ask(asker, f"pair-{number}-{backward:d}", pair, backward=backward)
-                rows.append(PairRow(pair, backward, asked))
+                rows.append(PairRow(number, pair, backward, asked))
             progress(number + 1, len(pairs))
     return report(rows, source=source, direction=direction)
 
 
 async def _ask(asker: Asker, scope: str, pair: Pair, *, backward: bool) -> Asked:
-    stored, asked = (pair.q2, pair.q1) if backward else (pair.q1, pair.q2)
+    first, second = zip((pair.q1, pair.q2), pair.earlier, strict=True)
+    stored, asked = (second, first) if backward else (first, second)
     try:
-        await asker.fill(scope, stored)
-        return await asker.ask(scope, asked)
+        await asker.fill(scope, *stored)
+        return await asker.ask(scope, *asked)
     finally:
         await asker.forget(scope)
 
@@ -121,6 +129,8 @@ def report(rows: Sequence[PairRow], *, source: str, direction: Direction) -> Pai
         overall=figures("all", rows, per_case=directions),
         groups=groups,
         unserved=dict(lost.most_common()),
+        reliability=reliability(_judged(rows), directions),
+        frontier=_frontier(rows),
     )
 
 
@@ -133,7 +143,7 @@ def figures(name: str, rows: Sequence[PairRow], *, per_case: int = 1) -> PairFig
     asked = any(row.asked.probability is not None for row in rows)
     return PairFigures(
         name=name,
-        pairs=len({row.pair.id for row in rows}),
+        pairs=len({row.number for row in rows}),
         recall=Share(sum(asked.hit for asked in same), len(same), per_case),
         wrong=Share(sum(asked.hit for asked in other), len(other), per_case),
         auc=area(near, far),
@@ -152,30 +162,39 @@ def _similarities(asked: Sequence[Asked]) -> list[float]:
 
 def _probabilities(asked: Sequence[Asked]) -> list[float]:
     # A candidate that a guard ruled out, or that is too far, ranks below any.
-    return [-1.0 if one.probability is None else one.probability for one in asked]
+    return [-1.0 if (chance := _chance(one)) is None else chance for one in asked]
 
 
-def sweep(
-    same: Sequence[float], other: Sequence[float], max_wrong: float, per_case: int = 1
-) -> Sweep:
-    """Find the lowest bar at which at most ``max_wrong`` of ``other`` is served; similarities."""
-    allowed = int(max_wrong * len(other) + 1e-9)
-    ranked = sorted(other, reverse=True)
-    above = max(ranked[allowed], -1.0) if allowed < len(ranked) else -1.0  # the bar lies above it
-    served = [value for value in same if value > above]
-    bar = min((value for value in (*same, *other) if value > above), default=None)
-    return Sweep(bar, Share(len(served), len(same), per_case))
+def _chance(asked: Asked) -> float | None:
+    """Return the judge's probability; what is equal to the letter it need not be asked about."""
+    return 1.0 if asked.tier == "exact" else asked.probability
 
 
-def area(same: Sequence[float], other: Sequence[float]) -> float | None:
-    """Return the chance that a label-1 pair is nearer than a label-0 pair, ties half (the AUC)."""
+def _judged(rows: Sequence[PairRow]) -> list[Scored]:
+    return [
+        (row.asked.probability, bool(row.pair.label))
+        for row in rows
+        if row.asked.probability is not None
+    ]
+
+
+def _frontier(rows: Sequence[PairRow]) -> Frontier | None:
+    """Sweep both scores. Plain cosine is swept over all pairs, past guards and pair scorer."""
+    same = sum(row.pair.label for row in rows)
+    other = len(rows) - same
     if not same or not other:
         return None
-    ranked = sorted([(value, True) for value in same] + [(value, False) for value in other])
-    below, wins = 0, 0.0
-    for _, tied in groupby(ranked, lambda item: item[0]):
-        flags = [flag for _, flag in tied]
-        near = sum(flags)
-        wins += near * (below + (len(flags) - near) / 2)
-        below += len(flags) - near
-    return wins / (len(same) * len(other))
+    labelled = [(row.asked, bool(row.pair.label)) for row in rows]
+    sure = [(chance, label) for one, label in labelled if (chance := _chance(one)) is not None]
+    near = [(one.similarity, label) for one, label in labelled if one.similarity is not None]
+    served = Counter(row.pair.label for row in rows if row.asked.hit)
+    return Frontier(
+        x="served on label 0",
+        y="served on label 1",
+        curves=tuple(
+            curve(name, scored, lambda right, wrong: (wrong / other, right / same))
+            for name, scored in (("judge", sure if _judged(rows) else []), ("cosine", near))
+            if scored
+        ),
+        shipped=(served[0] / other, served[1] / same),
+    )

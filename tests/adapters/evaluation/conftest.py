@@ -1,5 +1,6 @@
 """A cache of a few lines, to test the arithmetic of the protocols."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kindcache.adapters.evaluation.asker import Asked
+from kindcache.adapters.evaluation.asker import Asked, Message
 
 
 def similarity(one: str, other: str) -> float:
@@ -19,11 +20,15 @@ def similarity(one: str, other: str) -> float:
 
 
 class WordCountAsker:
-    """Serves above ``bar``; never caches prompts that hold "medicine"."""
+    """Serves above ``bar``; never caches prompts that hold "medicine".
 
-    def __init__(self, bar: float = 0.8) -> None:
+    Where it is ``judged``, a judge reads every candidate: the third power of the similarity.
+    """
+
+    def __init__(self, bar: float = 0.8, *, judged: bool = False) -> None:
         self.bar = bar
-        self.scopes: dict[str, list[str]] = {}
+        self.judged = judged
+        self.scopes: dict[str, dict[str, list[str]]] = {}  # scope, earlier messages -> prompts
         self.forgotten: list[str] = []
         self.prepared: list[list[str]] = []
         self.filled_in: list[str] = []
@@ -31,24 +36,34 @@ class WordCountAsker:
     async def prepare(self, prompts: Sequence[str]) -> None:
         self.prepared.append(list(prompts))
 
-    async def ask(self, scope: str, prompt: str) -> Asked:
+    async def ask(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> Asked:
         category = "code" if "code" in prompt else "default"
         if "medicine" in prompt:
             return Asked(False, None, None, None, "medical", "category")
-        stored = self.scopes.get(scope, [])
+        stored = self.scopes.get(scope, {}).get(json.dumps(earlier), [])
         near = max(stored, key=lambda one: similarity(one, prompt), default=None)
         if near is None:
             return Asked(False, None, None, None, category, "new")
         value = similarity(near, prompt)
-        if value < self.bar:
-            return Asked(False, None, None, value, category, "below_threshold")
-        tier = "exact" if near == prompt else "semantic"
-        return Asked(True, tier, near, value, category, tier)
+        if near == prompt:
+            return Asked(True, "exact", near, value, category, "exact")
+        chance = value**3 if self.judged else None
+        hit = value >= self.bar
+        return Asked(
+            hit=hit,
+            tier="semantic" if hit else None,
+            served_prompt=near if hit else None,
+            similarity=value,
+            category=category,
+            reason="semantic" if hit else "below_threshold",
+            probability=chance,
+            candidate=near if self.judged else None,
+        )
 
-    async def fill(self, scope: str, prompt: str) -> None:
+    async def fill(self, scope: str, prompt: str, earlier: Sequence[Message] = ()) -> None:
         self.filled_in.append(scope)
         if "medicine" not in prompt:
-            self.scopes.setdefault(scope, []).append(prompt)
+            self.scopes.setdefault(scope, {}).setdefault(json.dumps(earlier), []).append(prompt)
 
     async def forget(self, scope: str) -> None:
         self.forgotten.append(scope)
@@ -58,3 +73,8 @@ class WordCountAsker:
 @pytest.fixture
 def asker() -> WordCountAsker:
     return WordCountAsker()
+
+
+@pytest.fixture
+def judged() -> WordCountAsker:
+    return WordCountAsker(judged=True)

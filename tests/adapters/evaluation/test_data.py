@@ -55,6 +55,22 @@ def test_a_bad_row_is_named_by_file_and_line(
     assert str(caught.value).startswith(f"{path}:2: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": "x", "q1": ', "truncated"),
+        (b"no JSON", "malformed"),
+        (b'{"id": "x", "extra": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    path = write(tmp_path / "a.jsonl", PAIR)
+    path.write_bytes(path.read_bytes() + b"\n" + line)
+    with pytest.raises(DataError, match=message) as caught:
+        load_pairs(path)
+    assert str(caught.value).startswith(f"{path}:3: ")
+
+
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     whole = write(tmp_path / "a.jsonl.gz", *({**PAIR, "id": str(n)} for n in range(500)))
     whole.write_bytes(whole.read_bytes()[:-20])

@@ -1,14 +1,14 @@
 import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from kindcache.adapters.evaluation.asker import Asker
+from kindcache.adapters.evaluation.asker import Asker, Message
+from kindcache.adapters.evaluation.conversations import Conversation
 from kindcache.adapters.evaluation.data import Pair
 from kindcache.adapters.evaluation.intervals import Share
-from kindcache.adapters.evaluation.pairs import Direction, PairReport, area, run_pairs, sweep
+from kindcache.adapters.evaluation.pairs import Direction, PairReport, run_pairs
 
 PAIRS = [
     Pair("t-1", "where is my order", "where is my order", 1, "repeat", "support"),
@@ -77,40 +77,69 @@ def test_prompts_are_prepared_before_they_are_asked(asker: Any) -> None:
     assert done[-1] == (300, 300)
 
 
-@pytest.mark.parametrize(
-    ("max_wrong", "bar", "served"),
-    [(0.0, 0.91, 2), (0.25, 0.7, 3), (0.5, 0.55, 4), (0.75, 0.3, 5), (1.0, 0.2, 5)],
-)
-def test_the_sweep_finds_the_lowest_bar_within_the_share(
-    max_wrong: float, bar: float, served: int
-) -> None:
-    same = [0.99, 0.91, 0.7, 0.55, 0.3]
-    other = [0.9, 0.6, 0.5, 0.2]
-    found = sweep(same, other, max_wrong)
-    assert found.recall == Share(served, 5)
-    assert sum(value >= bar for value in same) == served
-    assert found.threshold == bar
-    assert sum(value >= bar for value in other) <= max_wrong * 4
+def test_backward_stores_the_second_and_asks_the_first(asker: Any) -> None:
+    # The word count is the same both ways, so that only what is stored tells.
+    stored: list[str] = []
+    fill = asker.fill
+
+    async def noting(scope: str, prompt: str, earlier: Sequence[Message] = ()) -> None:
+        stored.append(prompt)
+        await fill(scope, prompt, earlier)
+
+    asker.fill = noting
+    report = run(asker, PAIRS[1:3], direction=Direction.BACKWARD)
+    assert stored == [pair.q2 for pair in PAIRS[1:3]]
+    assert report.overall.recall == Share(1, 2)
+    assert "direction" not in report.groups
+    stored.clear()
+    run(asker, PAIRS[1:2], direction=Direction.BOTH)
+    assert stored == [PAIRS[1].q1, PAIRS[1].q2]
 
 
-def test_nothing_can_be_served_when_a_wrong_pair_is_nearest() -> None:
-    found = sweep([0.8, 0.9], [1.0, 0.1], 0.01)
-    assert found.threshold is None
-    assert found.recall == Share(0, 2)
+def test_pairs_of_one_id_all_count(asker: Any) -> None:
+    assert run(asker, [PAIRS[0], PAIRS[0], PAIRS[3]]).overall.pairs == 3
 
 
-def test_a_pair_without_candidate_is_served_at_no_bar() -> None:
-    assert sweep([0.9, -1.0], [-1.0], 1.0).recall == Share(1, 2)
+def test_conversations_are_asked_after_their_earlier_messages(asker: Any) -> None:
+    here, there = ({"role": "user", "content": "the card"},), ({"role": "user", "content": "no"},)
+    cases = [
+        Conversation("c-1", "and the fee", "and the fee", 1, "same", "", here, here),
+        Conversation("c-2", "and the fee", "and the fee", 0, "other", "", here, there),
+    ]
+    for direction in Direction:
+        report = run(asker, cases, direction=direction)
+        assert report.overall.recall.value == 1.0
+        assert report.overall.wrong.value == 0.0
 
 
-def test_area_is_the_chance_of_ranking_right() -> None:
-    assert area([0.9, 0.8], [0.7, 0.1]) == 1.0
-    assert area([0.1], [0.7, 0.9]) == 0.0
-    assert area([0.5], [0.5]) == 0.5
-    assert area([], [0.5]) is None
-    generator = random.Random(7)
-    near = [generator.randint(2, 12) / 10 for _ in range(40)]
-    far = [generator.randint(0, 10) / 10 for _ in range(30)]
-    pairs = [(a, b) for a in near for b in far]
-    expected = sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs)
-    assert area(near, far) == pytest.approx(expected)
+def test_the_judge_is_set_against_the_labels(judged: Any) -> None:
+    report = run(judged, PAIRS)
+    bins = {(one.low, one.high): one.right for one in report.reliability}
+    # The reworded pairs; of the other two, one is exact and one not cached.
+    assert bins == {(0.0, 0.1): Share(1, 2), (0.7, 0.8): Share(1, 2)}
+
+
+def test_the_frontier_sweeps_both_scores_over_the_labels(judged: Any) -> None:
+    frontier = run(judged, PAIRS).frontier
+    assert frontier is not None
+    assert frontier.shipped == (1 / 2, 2 / 4)
+    judge, cosine = frontier.curves
+    assert (judge.name, cosine.name) == ("judge", "cosine")
+    for swept in (judge, cosine):
+        assert [(point.x, point.y) for point in swept.points] == [
+            (0.0, 1 / 4),  # the exact one
+            (1 / 2, 2 / 4),
+            (1.0, 3 / 4),  # what is not cached is served at no bar
+        ]
+    assert [point.bar for point in judge.points] == pytest.approx([1.0, 0.716, 0.0], abs=1e-3)
+    assert [point.bar for point in cosine.points] == pytest.approx([1.0, 0.894, 0.0], abs=1e-3)
+
+
+def test_what_is_equal_to_the_letter_ranks_first_for_the_judge(judged: Any) -> None:
+    assert run(judged, [PAIRS[0], PAIRS[3]]).overall.judged_auc == 1.0
+
+
+def test_one_label_makes_no_frontier_and_no_judge_no_bins(asker: Any) -> None:
+    report = run(asker, PAIRS[:3])
+    assert report.frontier is None
+    assert report.reliability == ()

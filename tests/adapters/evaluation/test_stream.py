@@ -79,3 +79,41 @@ def test_queries_are_prepared_in_chunks(asker: Any) -> None:
     run(asker, many, progress=lambda *numbers: done.append(numbers))
     assert [len(chunk) for chunk in asker.prepared] == [256, 256, 88]
     assert done[-1] == (600, 600)
+
+
+def test_candidates_that_were_scored_are_right_or_wrong_by_their_key(judged: Any) -> None:
+    report = run(judged, STREAM)
+    # 3 is near to its own key, 4 less near to another, 7 and 8 far off; 2 is exact, 5 not cached.
+    bins = {(one.low, one.high): one.right for one in report.reliability}
+    assert bins == {(0.0, 0.1): Share(0, 2), (0.5, 0.6): Share(0, 1), (0.7, 0.8): Share(1, 1)}
+    assert report.overall.judged_auc == report.overall.auc == 1.0
+    by_label = {group.name: group for group in report.groups["category"]}
+    assert by_label["code"].judged_auc is None
+
+
+def test_a_candidate_that_ranks_behind_another_key_lowers_the_area(judged: Any) -> None:
+    # "red paint" is near to the blue one's key, "the colour of blood" far from its own.
+    stream = [
+        Query("1", "where is the blue paint", "blue"),
+        Query("2", "where is the red paint", "red"),
+        Query("3", "where do they keep blue", "blue"),
+    ]
+    assert run(judged, stream).overall.judged_auc == 0.0
+
+
+def test_the_frontier_starts_at_the_exact_hits(judged: Any) -> None:
+    frontier = run(judged, STREAM).frontier
+    assert frontier is not None
+    assert frontier.shipped == (3 / 8, 2 / 3)
+    judge, cosine = frontier.curves
+    points = [(2 / 8, 2 / 2), (3 / 8, 2 / 3), (5 / 8, 2 / 5)]  # of queries, of hits
+    assert [(point.x, point.y) for point in judge.points] == points
+    assert [(point.x, point.y) for point in cosine.points] == points
+    assert cosine.points[0].bar > judge.points[0].bar
+
+
+def test_without_a_judge_there_is_nothing_to_sweep(asker: Any) -> None:
+    report = run(asker, STREAM)
+    assert report.frontier is None
+    assert report.reliability == ()
+    assert report.overall.auc is report.overall.judged_auc is None
