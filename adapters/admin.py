@@ -52,6 +52,7 @@ class Admin:
             "entries_by_category": table.count_by_category(),
             "stored_bytes": table.size_bytes,
             "writes_waiting": self._engine.memory.writer.waiting,
+            "evidence": self._engine.evidence.summary(),
         }
 
     async def _delete(self, name: str, send: Send) -> None:

@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from ..cache.answer_similarity import SimilarityJudge
+from ..cache.background import Background
+from ..cache.blocked import Blocked
+from ..cache.budget import DailyBudget
 from ..cache.canonical import Substitution
+from ..cache.comparing import Comparing
 from ..cache.deciding import Decider
 from ..cache.embedders.choose import choose
 from ..cache.engine import Engine
 from ..cache.events import Observers
+from ..cache.evidence import Evidence
+from ..cache.fact import instrument
 from ..cache.hot import HotPayloads
 from ..cache.identity import Identity
 from ..cache.index.category import CategoryIndex
 from ..cache.lifecycle import Example, Lifecycle
 from ..cache.memory import Memory
-from ..cache.ports import Clock, Embedder, PairScorer, Store
+from ..cache.ports import AnswerJudge, Clock, Embedder, PairScorer, Store
 from ..cache.scope import Scoping
 from ..cache.scorers.choose import choose as choose_scorer
+from ..cache.screening import Screening
 from ..cache.singleflight import Flights
 from ..cache.standing import Standing
 from ..cache.table import Table
+from ..cache.turns import TurnScorer
 from ..cache.writer import Writer
 from ..config.patterns import compile_pattern
 from ..config.settings import Settings
 from ..policies.policy import compose
-from .asgi import App
+from .asgi import App, Scope
+from .checking import Checks
+from .comparisons import Comparisons
+from .dialects.dialect import Dialect
 from .dialects.openai_chat import OpenAIChat
+from .feedback import FeedbackEndpoint
+from .hit_token import HitTokens
+from .model_judge import ModelJudge
 from .observers.log import LogObserver
 from .observers.prometheus import PrometheusObserver
+from .own_calls import OwnCalls
 from .registry import is_shared, make_store, store_file
 from .responder import Responder
 from .secret import load_secret
@@ -53,6 +70,7 @@ class Service:
     responder: Responder
     metrics: PrometheusObserver
     admin_token: str
+    feedback: FeedbackEndpoint | None
 
 
 def build(
@@ -65,22 +83,28 @@ def build(
     report: Report = silent,
     store: Store | None = None,
     embedder: Embedder | None = None,
+    chance: Callable[[], float] = random.random,
 ) -> Service:
     """Build a cache in front of ``app``. Opens nothing; raises ``StartupError``.
 
     ``upstream`` identifies what answers behind ``app``: answers of one are never given for another.
+    ``chance`` (0..1) draws the hits that are checked.
     """
     metrics = PrometheusObserver()
     observer = Observers([metrics, LogObserver()])
     if embedder is None:
         key = environ.get(settings.embedder.api_key_env, "")
         embedder = choose(settings.embedder, key, report)
-    scorer = choose_scorer(settings.judge, report)
+    judge_key = environ.get(settings.judge.api_key_env, "")
+    scorer = choose_scorer(settings.judge, judge_key, report)
     if store is None:
         store = make_store(settings.store, clock)
     engine = _engine(settings, upstream, environ, clock, observer, store, embedder, scorer)
     table = engine.memory.table
     metrics.watch(table.count_by_category, lambda: table.size_bytes)
+    metrics.watch_evidence(engine.evidence.summary)
+    tokens = HitTokens(engine.identity.scoping) if settings.evidence.feedback else None
+    comparisons = _comparisons(settings, app, engine, metrics, chance)
     return Service(
         engine=engine,
         lifecycle=Lifecycle(
@@ -88,6 +112,10 @@ def build(
             _examples(settings),
             min_similarity=settings.classifier.min_similarity,
             margin=settings.classifier.margin,
+            background=(
+                engine.screening.queue,
+                *(() if comparisons is None else comparisons.queues),
+            ),
         ),
         responder=Responder(
             app=app,
@@ -97,9 +125,12 @@ def build(
             max_request_bytes=settings.http.max_request,
             max_answer_bytes=settings.http.max_answer,
             details=settings.http.details,
+            tokens=tokens if settings.http.details else None,
+            comparisons=comparisons,
         ),
         metrics=metrics,
         admin_token=environ.get(settings.http.admin_token_env, ""),
+        feedback=None if tokens is None else FeedbackEndpoint(engine, tokens),
     )
 
 
@@ -129,16 +160,70 @@ def _engine(
         observer=observer,
         embedder=embedder,
     )
+    policy = compose(settings)
+    evidence = Evidence(
+        policy,
+        store,
+        observer,
+        clock,
+        settings.evidence.window,
+        partial(instrument, scorer, embedder),
+        scored=scorer is not None,
+    )
+    observer.members.append(evidence)  # it counts the hits that go out
     return Engine(
-        policy=compose(settings),
-        decider=Decider(scorer, observer, clock),
+        policy=policy,
+        decider=Decider(scorer, observer, clock, TurnScorer(scorer, embedder) if scorer else None),
         identity=Identity(scoping, embedder, _substitutions(settings)),
         memory=memory,
         store=store,
         embedder=embedder,
         flights=Flights(settings.http.max_answer),
+        evidence=evidence,
+        blocked=Blocked(clock, settings.evidence.window),
+        screening=Screening(policy, memory, embedder, observer, _screening_queue(observer)),
         observer=observer,
         clock=clock,
+    )
+
+
+def _screening_queue(observer: Observers) -> Background:
+    return Background("screen", observer, workers=1, limit=64)
+
+
+def _comparisons(
+    settings: Settings,
+    app: App,
+    engine: Engine,
+    metrics: PrometheusObserver,
+    chance: Callable[[], float],
+) -> Comparisons | None:
+    asked = settings.evidence
+    if asked.compare == "none":
+        return None
+    budget = DailyBudget(asked.verify_per_day, engine.clock)
+    metrics.watch_budget(lambda: budget.left)
+    calls = OwnCalls(
+        app,
+        budget,
+        engine.observer,
+        deadline_s=settings.upstream.timeout,
+        limit_bytes=settings.http.max_answer,
+    )
+    by_model = asked.compare == "model"
+    near = SimilarityJudge(engine.embedder, asked.min_answer_similarity)
+
+    def judge_for(dialect: Dialect, scope: Scope) -> AnswerJudge:
+        return ModelJudge(calls, dialect, scope, asked.judge_model) if by_model else near
+
+    # One at a time where the embedder does it, since lookups wait for the embedder too.
+    shadow = Background("compare", engine.observer, workers=2 if by_model else 1, limit=64)
+    checked = Background("check", engine.observer, workers=2, limit=32)
+    share = asked.verify_share or 0.0
+    return Comparisons(
+        judge_for,
+        Comparing(engine, shadow, (lambda: calls.left > 0) if by_model else (lambda: True)),
+        Checks(engine, calls, checked, share, chance, calls_each=2 if by_model else 1),
     )
 
 

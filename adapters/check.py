@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..config.units import format_duration, format_share
 
 if TYPE_CHECKING:
-    from ..config.settings import Effective, Settings
+    from ..config.category_settings import Effective
+    from ..config.settings import Settings
 
 _GAP = "  "
 _NONE = "-"

@@ -37,8 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="validate a policy file and show what it means")
     check.add_argument("file", type=Path, nargs="?", help="default: the shipped one")
     check.set_defaults(run=_check)
+    _add_stats(commands)
     _add_demo(commands)
     _add_evaluate(commands)
+    _add_tune(commands)
     return parser
 
 
@@ -53,6 +55,15 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     serve.add_argument("--log-level", default="warning", help="default: %(default)s")
     serve.set_defaults(run=_serve)
+
+
+def _add_stats(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    stats = commands.add_parser(
+        "stats", help="show what a running cache knows, with the token in KINDCACHE_ADMIN_TOKEN"
+    )
+    stats.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+    stats.add_argument("--json", action="store_true", help="print the figures as they came")
+    stats.set_defaults(run=_stats)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,15 +81,66 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     evaluate = commands.add_parser("evaluate", help="measure with labelled data")
-    evaluate.add_argument("protocol", choices=("pairs", "stream"))
+    evaluate.add_argument("protocol", choices=("pairs", "conversations", "stream"))
     evaluate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     evaluate.add_argument("--config", type=Path, help="policy file; default: the shipped one")
-    evaluate.add_argument("--direction", choices=("forward", "both"), default="forward")
+    evaluate.add_argument(
+        "--direction",
+        choices=("forward", "backward", "both"),
+        default="forward",
+        help="which of two fills the cache (pairs and conversations); default: %(default)s",
+    )
     evaluate.add_argument("--limit", type=int, help="rows per file")
+    evaluate.add_argument("--plots", type=Path, metavar="FOLDER", help="write PNGs there")
+    shown = evaluate.add_mutually_exclusive_group()
+    shown.add_argument("--summary", action="store_true", help="only the table of all files")
+    shown.add_argument(
+        "--by",
+        action="append",
+        choices=("half", "direction", "kind", "category", "decided-category"),
+        help="show groups of this kind only; may be repeated; default: all",
+    )
     form = evaluate.add_mutually_exclusive_group()
     form.add_argument("--json", dest="format", action="store_const", const="json")
     form.add_argument("--markdown", dest="format", action="store_const", const="markdown")
     evaluate.set_defaults(run=_evaluate, format="text")
+
+
+def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="propose bars from evidence, as a diff of the policy file",
+        description="Finds the lowest bar of each category that keeps wrong hits / hits within a "
+        "rate with 95 % confidence, and shows the change of the policy file. Changes nothing: "
+        "`kindcache tune … > tune.diff`, read it, then `patch POLICY.yaml tune.diff`.",
+    )
+    tune.add_argument("files", type=Path, nargs="*", metavar="FILE", help="labelled pairs, JSONL")
+    tune.add_argument("--config", type=Path, help="policy file; default: the shipped one")
+    tune.add_argument(
+        "--rate", type=_rate, help="such as 1%%; default: each category's max_error_rate"
+    )
+    tune.add_argument(
+        "--store", action="store_true", help="use what a running cache has learnt (store.url)"
+    )
+    tune.add_argument(
+        "--observations",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LOG",
+        help="JSONL of category, probability, correct, source; may be repeated",
+    )
+    tune.add_argument("--json", action="store_true")
+    tune.set_defaults(run=_tune)
+
+
+def _rate(text: str) -> float:
+    from ..config.units import parse_share  # noqa: PLC0415 - `--help` answers at once
+
+    try:
+        return parse_share(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -107,6 +169,12 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _stats(options: argparse.Namespace) -> int:
+    from .stats import StatsOptions, stats  # noqa: PLC0415
+
+    return asyncio.run(stats(StatsOptions(url=options.url, as_json=options.json)))
+
+
 def _demo(options: argparse.Namespace) -> int:
     from .demo.play import PlayOptions, play  # noqa: PLC0415
 
@@ -130,7 +198,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     from .evaluation.evaluate import EvaluateOptions, Format, Protocol  # noqa: PLC0415
     from .evaluation.pairs import Direction  # noqa: PLC0415
     from .evaluation.run import run  # noqa: PLC0415
+    from .evaluation.tables import ALL, SUMMARY, Shown  # noqa: PLC0415
 
+    shown = SUMMARY if options.summary else ALL
+    if options.by:
+        shown = Shown(tuple(name.replace("-", " ") for name in options.by))
     return asyncio.run(
         run(
             EvaluateOptions(
@@ -139,7 +211,26 @@ def _evaluate(options: argparse.Namespace) -> int:
                 direction=Direction(options.direction),
                 limit=options.limit,
                 format=Format(options.format),
+                shown=shown,
+                plots=options.plots,
                 config=options.config,
+            )
+        )
+    )
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from .tuning.run import TuneOptions, run  # noqa: PLC0415
+
+    return asyncio.run(
+        run(
+            TuneOptions(
+                files=tuple(options.files),
+                observations=tuple(options.observations),
+                store=options.store,
+                config=options.config,
+                rate=options.rate,
+                json=options.json,
             )
         )
     )

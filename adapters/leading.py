@@ -18,6 +18,8 @@ from .request_body import instead
 from .status_headers import on_miss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .dialects.dialect import Dialect
 
 # The head of a whole answer up to this size waits for the first part of its body, which mostly is
@@ -29,10 +31,18 @@ class Leading:
     """One miss on its way through the app."""
 
     def __init__(
-        self, engine: Engine, dialect: Dialect, lead: Lead, *, limit_bytes: int, details: bool
+        self,
+        engine: Engine,
+        dialect: Dialect,
+        lead: Lead,
+        *,
+        limit_bytes: int,
+        details: bool,
+        settled: Callable[[Lead, Ruling], None] | None = None,
     ) -> None:
         self._engine = engine
         self._lead = lead
+        self._on_settled = settled
         self._details = details
         self._recording = Recording(dialect, limit_bytes)
         self._held: Message | None = None  # the start, until the first part of the body is here
@@ -83,7 +93,10 @@ class Leading:
         """Carry the ruling out, once, after the caller has the answer."""
         if not self._settled:
             self._settled = True
-            carry_out(self._engine, self._lead, self._ruling or self._rule())
+            ruling = self._ruling or self._rule()
+            carry_out(self._engine, self._lead, ruling)
+            if self._on_settled is not None:
+                self._on_settled(self._lead, ruling)
 
     async def _flush(self) -> None:
         held, self._held = self._held, None

@@ -88,6 +88,8 @@ class KindcacheMiddleware:
         dialect = service.responder.dialect_for(scope)
         if dialect is not None:
             await service.responder.respond(dialect, scope, receive, send)
+        elif service.feedback is not None and scope["path"] == service.feedback.path:
+            await service.feedback(scope, receive, send)
         elif self._admin is not None and scope["path"].startswith("/_cache/"):
             await self._admin(scope, receive, send)
         else:
@@ -120,10 +122,12 @@ class KindcacheMiddleware:
         return service
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def starting() -> Message:
+        async def arriving() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.open()
+            elif message["type"] == "lifespan.shutdown" and self.service is not None:
+                await self.service.lifecycle.end_background()  # while the app can still be called
             return message
 
         async def ending(message: Message) -> None:
@@ -132,7 +136,7 @@ class KindcacheMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, starting, ending)
+            await self.app(scope, arriving, ending)
         finally:
             await self.aclose()
 

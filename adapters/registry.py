@@ -12,7 +12,7 @@ from ..cache.ports import Clock, Store
 from ..cache.stores.guarded import GuardedStore
 
 if TYPE_CHECKING:
-    from ..config.settings import StoreSettings
+    from ..config.service_settings import StoreSettings
 
 REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 

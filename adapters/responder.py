@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import assert_never
 
 from ..cache.engine import Engine
@@ -11,12 +12,15 @@ from ..cache.events import Served
 from ..cache.identity import Request
 from ..cache.outcome import Aside, Follow, Found, Lead
 from ..cache.scope import SHARED
-from ..cache.settling import release
+from ..cache.settling import Ruling, release
 from ..policies.verdict import Bypass, Reason
 from .asgi import App, Message, Receive, Scope, Send, header, respond
 from .cache_control import tighten
+from .comparisons import Comparisons
 from .dialects.dialect import Dialect, Parsed, Unparsable
 from .following import Followed, follow
+from .hit_token import HEADER as HIT_HEADER
+from .hit_token import HitTokens
 from .leading import Leading
 from .replay import replay
 from .request_body import again, instead, read_body
@@ -35,6 +39,8 @@ class Responder:
     max_request_bytes: int
     max_answer_bytes: int
     details: bool
+    tokens: HitTokens | None  # None: hits carry none
+    comparisons: Comparisons | None = None  # None: fresh answers are compared with none
 
     def dialect_for(self, scope: Scope) -> Dialect | None:
         """Return the dialect that the request speaks, None when it is none of ours."""
@@ -75,6 +81,8 @@ class Responder:
         match outcome:
             case Found():
                 await self._hit(outcome, request, dialect, send)
+                if self.comparisons is not None:
+                    self.comparisons.after_hit(outcome, dialect, scope, data)
             case _ if request.call.directives.only_if_cached:
                 await self._only_if_cached(outcome, dialect, send)
             case Lead():
@@ -84,6 +92,7 @@ class Responder:
                     outcome,
                     limit_bytes=self.max_answer_bytes,
                     details=self.details,
+                    settled=self._settled(dialect, scope),
                 )
                 await leading.run(self.app, scope, receive, send, data)
             case Follow():
@@ -105,8 +114,16 @@ class Responder:
         target = path + b"?" + scope.get("query_string", b"")
         return Request(call, target, headers, self.trust.origin(scope))
 
+    def _settled(self, dialect: Dialect, scope: Scope) -> Callable[[Lead, Ruling], None] | None:
+        """Return what is to be done once a miss is settled."""
+        if self.comparisons is None:
+            return None
+        return partial(self.comparisons.after_miss, dialect=dialect, scope=scope)
+
     async def _hit(self, found: Found, request: Request, dialect: Dialect, send: Send) -> None:
-        headers = on_hit(found, authorised=found.principal != SHARED, details=self.details)
+        headers = on_hit(found, authorised=found.ask.principal != SHARED, details=self.details)
+        if self.tokens is not None:
+            headers.append((HIT_HEADER, self.tokens.make(found, self.engine.clock())))
         usage = found.payload.answer.usage or {}
         tokens = usage.get("total_tokens")
         self.engine.observer.notify(

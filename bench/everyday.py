@@ -1,4 +1,4 @@
-"""Tell everyday duplicates apart: does the judge order them at least as well as plain cosine?
+"""Tell everyday duplicates apart: whether the judge orders them at least as well as cosine does.
 
     KINDCACHE_EVALDATA=... python bench/everyday.py [--queries 1500] [--into docs/evaluation.md]
 
@@ -23,7 +23,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from kindcache.adapters.evaluation.pairs import area
+from kindcache.adapters.evaluation.ranking import area
 from kindcache.cache.embedders.onnx import load as load_encoder
 from kindcache.cache.embedders.shelf import default_root
 from kindcache.cache.scorers.shipped import load as load_scorer

@@ -9,7 +9,7 @@ from statistics import median
 from kindcache.cache.embedders.onnx import load as load_encoder
 from kindcache.cache.embedders.shelf import default_root
 from kindcache.cache.scorers.shipped import load as load_scorer
-from kindcache.config.settings import EmbedderSettings
+from kindcache.config.service_settings import EmbedderSettings
 
 COUNT = 200
 PAUSE_S = 0.001  # as between requests, in which caches grow cold

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from ..policies.facts import Call, Candidate
+from ..policies.facts import Candidate
 from ..policies.policy import Policy
+from ..policies.shortlist import Ready
 from ..policies.verdict import Hit, Miss, Reason
-from .errors import ScorerError
+from .errors import EmbedderError, ScorerError
 from .events import Failed, Observer, Trace
+from .fingerprint import Ask
 from .memory import candidate
 from .ports import Clock, PairScorer
 from .table import Entry
+from .turns import HOPELESS, TurnScorer
 
 SCORED = 2  # candidates that the scorer is asked about, best first; each costs a millisecond
 
@@ -25,37 +28,71 @@ class Decider:
     scorer: PairScorer | None
     observer: Observer
     clock: Clock
+    turns: TurnScorer | None = None  # None: earlier turns must be the same
 
     async def decide(
         self,
         policy: Policy,
         category: str,
-        call: Call,
+        ask: Ask,
         near: Sequence[tuple[Entry, float]],
         trace: Trace,
     ) -> Hit | Miss:
         """Decide about ``near``, entries with their similarity, best first."""
-        candidates = [candidate(entry, similarity) for entry, similarity in near]
+        call = ask.call
+        candidates = [candidate(entry, similarity, ask.partition) for entry, similarity in near]
         if self.scorer is None:
             return policy.judge(category, call, candidates, self.clock())
-        found = policy.shortlist(category, call, candidates, self.clock())
+        turns = ask.history.turns if ask.history is not None else ()
+        found = policy.shortlist(category, call, candidates, self.clock(), turns)
         miss: Miss | None = None
         started = perf_counter()
         try:
             for ready in found.ready[:SCORED]:
-                chance = await self._probability(call.prompt, ready.candidate)
+                chance = await self._probability(call.prompt, ready)
+                if chance is None:
+                    miss = miss or _unread(ready)
+                    continue
                 verdict = policy.judge_scored(category, ready, chance)
                 if isinstance(verdict, Hit):
                     return verdict
-                miss = miss or verdict
+                miss = verdict if miss is None else _surer(miss, verdict)
         except ScorerError as exc:
             self.observer.notify(Failed("score", type(exc).__name__))
             return Miss(Reason.SCORER, category, candidates[0].similarity)
+        except EmbedderError as exc:  # of an earlier turn
+            self.observer.notify(Failed("embed", type(exc).__name__))
+            return Miss(Reason.EMBEDDER, category, candidates[0].similarity)
         finally:
             trace.judge_s = perf_counter() - started
         return miss or found.miss
 
-    async def _probability(self, asked: str, stored: Candidate) -> float:
+    async def _probability(self, asked: str, ready: Ready) -> float | None:
+        """Return the probability of the same answer: of the last texts and of all turns before.
+
+        None where the scorer cannot read the last texts.
+        """
+        chance = await self._of_last(asked, ready.candidate)
+        if chance is None or not ready.differences:
+            return chance
+        if chance < HOPELESS or self.turns is None:
+            return 0.0
+        floor = ready.policy.candidate_floor
+        return min(chance, await self.turns.least(ready.differences, floor))
+
+    async def _of_last(self, asked: str, stored: Candidate) -> float | None:
         assert self.scorer is not None
+        if asked == stored.prompt:  # of a conversation in other words, else it were an exact hit
+            return 1.0
         logit = await self.scorer.score(asked, stored.prompt)
-        return 0.0 if logit is None else self.scorer.fusion.probability(stored.similarity, logit)
+        return None if logit is None else self.scorer.fusion.probability(stored.similarity, logit)
+
+
+def _unread(ready: Ready) -> Miss:
+    candidate, policy = ready.candidate, ready.policy
+    return Miss(Reason.UNFAMILIAR, policy.name, candidate.similarity, policy.candidate_floor)
+
+
+def _surer(one: Miss, other: Miss) -> Miss:
+    """Return the one that a lower bar would serve first: what evidence is to speak about."""
+    return other if (other.probability or 0.0) > (one.probability or 0.0) else one

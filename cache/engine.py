@@ -12,16 +12,19 @@ from time import perf_counter
 from ..policies.eligibility import Access
 from ..policies.policy import Policy
 from ..policies.verdict import Bypass, Hit, Miss, Reason
+from .blocked import Blocked
 from .deciding import Decider
 from .entry import Payload, decode_payload
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed, LookedUp, Observer, Trace
+from .evidence import Evidence
 from .fail_open import fail_open
 from .fingerprint import Ask
 from .identity import Identity, Request
 from .memory import Memory
 from .outcome import Aside, Follow, Found, Lead, Outcome
 from .ports import Clock, Embedder, EntryKey, Store, Vector
+from .screening import Screening
 from .singleflight import Flights
 
 CANDIDATES = 5  # an expired or vetoed neighbour must not hide one that answers
@@ -41,6 +44,9 @@ class Engine:
     embedder: Embedder
     decider: Decider
     flights: Flights
+    evidence: Evidence
+    blocked: Blocked
+    screening: Screening
     observer: Observer
     clock: Clock
     epoch: bytes | None = None
@@ -93,6 +99,8 @@ class Engine:
         if flight is not None:
             return Follow(ask, Miss(Reason.NEW, category), trace, flight)
         # 8-12 the same question in other words
+        if access.semantic and vector is not None:
+            ask = self._with_history(request, ask, category)
         found = await self._semantic(ask, access, category, vector, doubt, trace)
         if isinstance(found, Found):
             return found
@@ -110,6 +118,8 @@ class Engine:
         payload = await self._payload(ask.key, trace)
         if isinstance(payload, Reason):
             return Miss(Reason.NEW if payload is Reason.PAYLOAD_MISSING else payload, "")
+        if self.blocked.withdrawn(ask.key, payload.created_s):
+            return Miss(Reason.BLOCKED, payload.category)
         if not self.policy.serves_exact(ask.call, payload.category):
             return Miss(Reason.NEW, payload.category)
         verdict = self.policy.judge_exact(
@@ -148,18 +158,27 @@ class Engine:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
         started = perf_counter()
         reach = self.policy.reach(category)
-        near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES)
+        near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES, ask.history)
         trace.search_s = perf_counter() - started
-        verdict = await self.decider.decide(self.policy, category, ask.call, near, trace)
+        free = self.blocked.without(ask, near)
+        verdict = await self.decider.decide(self.policy, category, ask, free, trace)
         if isinstance(verdict, Miss):
-            return verdict
+            stopped = near and (not free or free[0] is not near[0])
+            return Miss(Reason.BLOCKED, category, near[0][1]) if stopped else verdict
         key = EntryKey(verdict.key)
         if self.memory.table.get(key) is None:  # purged while the scorer was thinking
             return Miss(Reason.PAYLOAD_MISSING, category, verdict.similarity, verdict.threshold)
         payload = await self._payload(key, trace)
         if isinstance(payload, Reason):
             return Miss(payload, category, verdict.similarity, verdict.threshold)
+        if self.blocked.stops(ask, key, payload.prompt, payload.created_s):  # by now
+            return Miss(Reason.BLOCKED, category, verdict.similarity, verdict.threshold)
         return self._serve(ask, verdict, payload, trace)
+
+    def _with_history(self, request: Request, ask: Ask, category: str) -> Ask:
+        """Add the earlier turns where they may be in other words; free where they may not."""
+        wanted = self.decider.turns is not None and self.policy.equivalent_history(category)
+        return self.identity.with_history(request, ask) if wanted else ask
 
     def _serve(self, ask: Ask, verdict: Hit | Miss, payload: Payload, trace: Trace) -> Found | Miss:
         if isinstance(verdict, Miss):
@@ -169,7 +188,7 @@ class Engine:
         if not self.memory.standing.good(ask.principal, payload.created_s, self.clock()):
             return Miss(Reason.REVALIDATE, verdict.category, verdict.similarity)
         self.memory.table.touch(EntryKey(verdict.key))
-        return Found(verdict, payload, trace, ask.principal)
+        return Found(verdict, payload, trace, ask)
 
     async def _payload(self, key: EntryKey, trace: Trace) -> Payload | Reason:
         payload = self.memory.hot.get(key)

@@ -87,6 +87,8 @@ class IndexRecord:
     vector: bytes  # float16, little-endian; empty = exact tier only
     ttl_s: float | None = None
     principal: bytes = b""
+    loose_partition: bytes = b""  # of conversations with other ``turns``; empty = exact history
+    turns: tuple[str, ...] = ()
 
     def decoded_vector(self, dim: int) -> Vector | None:
         """Return the vector as float32, normalised again after the loss to float16.

@@ -6,6 +6,9 @@
     │   ├── EmbedderBusy      its queue is full
     │   └── EmbedderTimeout   it did not answer within its deadline
     ├── ScorerError           the pair scorer failed, was late, or is busy
+    ├── JudgeError            two answers could not be compared
+    ├── OwnCallError          a call that kindcache made itself got no answer
+    │   └── BudgetSpent       the day's calls are used up
     ├── CorruptRecord         stored bytes that cannot be read (damaged, or of an unknown version)
     └── StartupError          the configuration names something that cannot work; fails closed
 
@@ -35,6 +38,18 @@ class EmbedderTimeout(EmbedderError):
 
 class ScorerError(KindcacheError):
     """The pair scorer failed, was late, or is busy."""
+
+
+class JudgeError(KindcacheError):
+    """Two answers could not be compared."""
+
+
+class OwnCallError(KindcacheError):
+    """A call that kindcache made itself got no answer."""
+
+
+class BudgetSpent(OwnCallError):
+    """The day's calls are used up."""
 
 
 class CorruptRecord(KindcacheError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..policies.observation import Source
 from ..policies.verdict import Reason, Verdict
 
 
@@ -46,6 +47,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptApart:
+    """An answer was stored for its own prompt alone: not to be found by meaning."""
+
+    category: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class NotStored:
     """An answer was not admitted."""
 
@@ -68,7 +77,7 @@ class Removed:
     """Entries left the table."""
 
     count: int
-    why: str  # "evicted", "expired", "missing", "purged"
+    why: str  # "evicted", "expired", "missing", "corrupt", "purged", "feedback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,55 @@ class Failed:
     error: str
 
 
-Event = LookedUp | Served | Stored | NotStored | Answered | Removed | Failed
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Something was learnt about a hit by meaning, or about what would have been one."""
+
+    category: str
+    source: Source
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotCompared:
+    """Nothing was learnt of two answers that could have been compared."""
+
+    category: str
+    source: Source
+    why: str  # "unclear", "failed", "dropped" (too many wait), "unpaid", "gone" (left the cache)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCall:
+    """kindcache called the model on its own account, or would have."""
+
+    purpose: str  # "check", "judge"
+    outcome: str  # "answered", "failed", "unpaid"
+
+
+@dataclass(frozen=True, slots=True)
+class BarMoved:
+    """A category has another bar now."""
+
+    category: str
+    bar: float  # above 1: nothing is served by meaning
+    why: str  # "certified", "strict" (too little evidence), "alarm"
+
+
+Event = (
+    LookedUp
+    | Served
+    | Stored
+    | NotStored
+    | KeptApart
+    | Answered
+    | Removed
+    | Failed
+    | Verified
+    | NotCompared
+    | OwnCall
+    | BarMoved
+)
 
 
 class Observer(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..policies.facts import Call, Origin
 from .canonical import Substitution, canonical
+from .history import History
 from .normal_form import nfc
 from .ports import EntryKey, PartitionKey
 from .scope import Principal, Scope, digest
@@ -22,6 +23,7 @@ class Ask:
     scope: Scope
     partition: PartitionKey
     key: EntryKey
+    history: History | None = None  # where the category lets earlier turns be in other words
 
 
 def partition(scope: Scope, compatibility: bytes, embedder: str) -> PartitionKey:

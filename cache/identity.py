@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..policies.facts import Call, Origin
 from .canonical import Substitution
 from .fingerprint import Ask, compatibility, exact_key, partition
+from .history import History, without_turns
 from .ports import Embedder
 from .scope import Scoping, digest
 
@@ -40,8 +41,20 @@ class Identity:
             return None
         call = request.call
         scope = self.scoping.scope(principal, call.user, call.directives.namespace, epoch)
+        place = partition(scope, self._shape(request, call), self.embedder.identity)
+        return Ask(call, request.origin, principal, scope, place, exact_key(place, call.prompt))
+
+    def with_history(self, request: Request, ask: Ask) -> Ask:
+        """Return ``ask`` with its earlier turns, as it is where it has none to compare."""
+        loose = without_turns(ask.call.frame)
+        if loose is None:
+            return ask
+        frame, turns = loose
+        shape = digest(b"equivalent history", self._shape(request, replace(ask.call, frame=frame)))
+        place = partition(ask.scope, shape, self.embedder.identity)
+        return replace(ask, history=History(place, turns))
+
+    def _shape(self, request: Request, call: Call) -> bytes:
         selecting = sorted(header for header in request.headers if header[0] in VARY)
         vary = digest(*(part for header in selecting for part in header))
-        shape = compatibility(call, request.target, vary, self.blank)
-        place = partition(scope, shape, self.embedder.identity)
-        return Ask(call, request.origin, principal, scope, place, exact_key(place, call.prompt))
+        return compatibility(call, request.target, vary, self.blank)

@@ -15,6 +15,7 @@ from itertools import count
 import numpy as np
 
 from ..policies.category import Prototypes
+from .background import Background
 from .engine import Engine
 from .entry import decode_record
 from .errors import CorruptRecord, EmbedderError, StoreError
@@ -23,6 +24,7 @@ from .fail_open import fail_open
 
 TICK_S = 1.0
 EPOCH_EVERY_TICKS = 10
+BLOCKED_EVERY_TICKS = 10
 LOAD_BATCH = 256  # records taken in before other work gets its turn
 
 
@@ -43,6 +45,7 @@ class Lifecycle:
     min_similarity: float
     margin: float
     close_deadline_s: float = 5.0
+    background: Sequence[Background] = ()
     loaded: bool = False
     _loading: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -55,17 +58,27 @@ class Lifecycle:
         self.engine.memory.writer.start()
         await self._connect()
         await self._learn()
+        for work in self.background:
+            work.start()
         self._tasks = [
             asyncio.create_task(self._upkeep()),
             asyncio.create_task(self._build_indexes()),
         ]
 
+    async def end_background(self) -> None:
+        """Cancel the calls of our own that are under way; none is made any more."""
+        for work in self.background:
+            await work.aclose()
+
     async def aclose(self) -> None:
         """Finish queued writes within the deadline, then release everything."""
+        await self.end_background()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._flush_evidence()
+        await self._flush_blocked()
         await self.engine.memory.writer.aclose(self.close_deadline_s)
         await self.engine.embedder.aclose()
         if self.engine.decider.scorer is not None:
@@ -102,6 +115,9 @@ class Lifecycle:
             await self.load()
         elif tick % EPOCH_EVERY_TICKS == 0:
             await self.check_epoch()
+        if self.engine.epoch is not None:
+            await self.engine.evidence.keep()
+            await self._share_blocked(tick)
         if not self.engine.learnt:
             await self._learn()
         self.engine.memory.expire(self.engine.clock())
@@ -129,6 +145,7 @@ class Lifecycle:
         memory = self.engine.memory
         number = count(1)
         try:
+            await self.engine.blocked.read(self.engine.store)  # before anything can be found
             async for key, data in self.engine.store.records():
                 try:
                     memory.adopt(key, decode_record(data))
@@ -178,6 +195,29 @@ class Lifecycle:
                     finally:
                         index.finish_build(build)
             await asyncio.sleep(TICK_S)
+
+    async def _flush_evidence(self) -> None:
+        try:
+            async with asyncio.timeout(self.close_deadline_s):
+                await self.engine.evidence.flush()
+        except (StoreError, TimeoutError) as exc:
+            self._failed("evidence", exc)
+
+    async def _share_blocked(self, tick: int) -> None:
+        blocked, store = self.engine.blocked, self.engine.store
+        try:
+            await blocked.send(store)
+            if tick % BLOCKED_EVERY_TICKS == 0:
+                await blocked.read(store)
+        except StoreError as exc:
+            self._failed("blocked", exc)
+
+    async def _flush_blocked(self) -> None:
+        try:
+            async with asyncio.timeout(self.close_deadline_s):
+                await self.engine.blocked.send(self.engine.store)
+        except (StoreError, TimeoutError) as exc:
+            self._failed("blocked", exc)
 
     def _failed(self, stage: str, exc: Exception) -> None:
         self.engine.observer.notify(Failed(stage, type(exc).__name__))

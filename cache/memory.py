@@ -11,6 +11,7 @@ from ..policies.verdict import Admit
 from .entry import IndexRecord, Payload, encode, pack_vector
 from .events import Observer, Removed
 from .fingerprint import Ask
+from .history import History
 from .hot import HotPayloads
 from .ports import Embedder, EntryKey, PartitionKey, Vector
 from .standing import Standing
@@ -43,6 +44,8 @@ class Memory:
             vector=pack_vector(vector),
             ttl_s=payload.ttl_s,
             principal=ask.principal,
+            loose_partition=ask.history.partition if ask.history else b"",
+            turns=ask.history.turns if ask.history else (),
         )
         if not self.writer.put(Put(ask.key, data, encode(record), verdict.retention_s)):
             return False
@@ -93,6 +96,7 @@ class Memory:
             expires_s=record.expires_s,
             size_bytes=record.size_bytes,
             ttl_s=record.ttl_s,
+            history=_history(record),
         )
         evicted = self.table.admit(entry, vector)
         if evicted:
@@ -106,8 +110,9 @@ class Memory:
             self.observer.notify(Removed(known, why))
 
 
-def candidate(entry: Entry, similarity: float) -> Candidate:
-    """Return what policies may know of ``entry``."""
+def candidate(entry: Entry, similarity: float, asked_in: PartitionKey) -> Candidate:
+    """Return what policies may know of ``entry`` when a call in ``asked_in`` might get it."""
+    turns = entry.history.turns if entry.history is not None else ()
     return Candidate(
         key=entry.key,
         category=entry.category,
@@ -116,4 +121,10 @@ def candidate(entry: Entry, similarity: float) -> Candidate:
         similarity=similarity,
         created_s=entry.created_s,
         ttl_s=entry.ttl_s,
+        turns=None if entry.partition == asked_in else turns,
     )
+
+
+def _history(record: IndexRecord) -> History | None:
+    place = record.loose_partition
+    return History(PartitionKey(place), record.turns) if place else None

@@ -9,7 +9,6 @@ from .entry import Payload
 from .events import Trace
 from .fingerprint import Ask
 from .ports import Vector
-from .scope import Principal
 from .singleflight import Flight
 
 
@@ -20,7 +19,7 @@ class Found:
     hit: Hit
     payload: Payload
     trace: Trace
-    principal: Principal  # who asked
+    ask: Ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,17 @@ class PairScorer(Protocol):
         ...
 
 
+class AnswerJudge(Protocol):
+    """Compares two answers to one question. Used in the background, never while a caller waits."""
+
+    async def same(self, question: str, stored: str, fresh: str) -> bool | None:
+        """Say whether who asked ``question`` is served as well by ``stored`` as by ``fresh``.
+
+        None = it cannot say. Raises ``JudgeError``; returns within a deadline of its own.
+        """
+        ...
+
+
 class Index(Protocol):
     """Vectors under integer labels, searched by cosine similarity. Not thread-safe: one owner."""
 

@@ -11,6 +11,7 @@ from .entry import Answer, Payload
 from .events import Answered, NotStored, Stored
 from .fail_open import fail_open
 from .outcome import Lead
+from .scope import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def carry_out(engine: Engine, lead: Lead, ruling: Ruling) -> Admit | Refuse:
     received, payload = ruling.received, None
     verdict = Refuse(Reason.INTERNAL) if ruling.stores else ruling.verdict  # until it is stored
     with fail_open(engine.observer, "settle"):
-        _note_standing(engine, lead, received.status)
+        note_standing(engine, lead.ask.principal, received.status)
         if ruling.payload is not None and isinstance(ruling.verdict, Admit):
             verdict = _store(engine, lead, ruling.payload, ruling.verdict, received.size_bytes)
             payload = ruling.payload if isinstance(verdict, Admit) else None
@@ -75,17 +76,18 @@ def release(engine: Engine, lead: Lead, payload: Payload | None = None) -> None:
         engine.flights.land(lead.ask.key, lead.flight, payload)
 
 
-def _note_standing(engine: Engine, lead: Lead, status: int) -> None:
+def note_standing(engine: Engine, principal: Principal, status: int) -> None:
+    """Note what an answer's status says of the credential that it was given to."""
     if 200 <= status < 300:
-        engine.memory.standing.succeeded(lead.ask.principal, engine.clock())
+        engine.memory.standing.succeeded(principal, engine.clock())
     elif status in {401, 403}:
-        engine.memory.standing.refused(lead.ask.principal)
+        engine.memory.standing.refused(principal)
 
 
 def _store(
     engine: Engine, lead: Lead, payload: Payload, verdict: Admit, size_bytes: int
 ) -> Admit | Refuse:
-    if not engine.memory.admit(lead.ask, payload, lead.vector, verdict):
+    if not engine.screening.admit(lead.ask, payload, lead.vector, verdict):
         return Refuse(Reason.BACKLOG)
     engine.observer.notify(Stored(payload.category, size_bytes))
     return verdict

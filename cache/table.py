@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
 from ..policies.guards.signature import Signature
+from .history import History
 from .index.category import CategoryIndex
 from .ports import EntryKey, PartitionKey, Vector
 
@@ -32,6 +33,7 @@ class Entry:
     expires_s: float  # by the policy at admission; the judge asks today's
     size_bytes: int
     ttl_s: float | None = None
+    history: History | None = None  # it is found there too, by other conversations
     indexed: bool = False
     label: int = -1
     hits: int = field(default=0)
@@ -81,7 +83,8 @@ class Table:
         entry.label = self._next_label
         self._next_label += 1
         if vector is not None:
-            self._index(entry.category).add(entry.partition, entry.label, vector)
+            for place in _places(entry):
+                self._index(entry.category).add(place, entry.label, vector)
             entry.indexed = True
         self._entries[entry.key] = entry
         self._labels[entry.label] = entry
@@ -116,16 +119,24 @@ class Table:
         return gone
 
     def neighbours(
-        self, categories: Iterable[str], partition: PartitionKey, vector: Vector, k: int
+        self,
+        categories: Collection[str],
+        partition: PartitionKey,
+        vector: Vector,
+        k: int,
+        history: History | None = None,
     ) -> list[tuple[Entry, float]]:
-        """Return at most ``k`` entries of ``partition`` with their similarity, best first."""
-        found: list[tuple[int, float]] = []
-        for category in categories:
-            index = self._indexes.get(category)
-            if index is not None:
-                found += index.search(partition, vector, k)
-        found.sort(key=_SIMILARITY, reverse=True)
-        return [(self._labels[label], similarity) for label, similarity in found[:k]]
+        """Return at most ``k`` entries of ``partition`` with their similarity, best first.
+
+        With a ``history``, ``k`` of other conversations at most stand among them.
+        """
+        found = self._nearest(categories, partition, vector, k)
+        if history is not None:
+            own = {label for label, _ in found}
+            others = self._nearest(categories, history.partition, vector, k)
+            found += [near for near in others if near[0] not in own]
+            found.sort(key=_SIMILARITY, reverse=True)
+        return [(self._labels[label], similarity) for label, similarity in found]
 
     def indexes(self) -> Iterable[CategoryIndex]:
         """Return the indexes, for their maintenance."""
@@ -137,6 +148,17 @@ class Table:
         for entry in self._entries.values():
             counts[entry.category] = counts.get(entry.category, 0) + 1
         return counts
+
+    def _nearest(
+        self, categories: Collection[str], partition: PartitionKey, vector: Vector, k: int
+    ) -> list[tuple[int, float]]:
+        found: list[tuple[int, float]] = []
+        for category in categories:
+            index = self._indexes.get(category)
+            if index is not None:
+                found += index.search(partition, vector, k)
+        found.sort(key=_SIMILARITY, reverse=True)
+        return found[:k]
 
     def _index(self, category: str) -> CategoryIndex:
         index = self._indexes.get(category)
@@ -152,9 +174,16 @@ class Table:
     def _forget(self, entry: Entry) -> None:
         del self._labels[entry.label]
         if entry.indexed:
-            self._indexes[entry.category].remove(entry.partition, entry.label)
+            for place in _places(entry):
+                self._indexes[entry.category].remove(place, entry.label)
         self.size_bytes -= entry.size_bytes
         if len(self._expiry) > 64 and len(self._expiry) > 4 * len(self._labels):
             live = [(known.expires_s, label) for label, known in self._labels.items()]
             heapq.heapify(live)
             self._expiry = live
+
+
+def _places(entry: Entry) -> tuple[PartitionKey, ...]:
+    if entry.history is None:
+        return (entry.partition,)
+    return (entry.partition, entry.history.partition)

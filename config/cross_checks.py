@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .addresses import check_http_url
+from .category_settings import Rule
 from .patterns import matches_everything
 from .problems import Path, Problem, dotted
-from .settings import Rule, Settings
+from .settings import Settings
 from .units import format_share
 
 _ROUNDING = 1e-9  # 0.7 + 0.2 + 0.1 is not more than 1
@@ -15,6 +17,8 @@ _ROUNDING = 1e-9  # 0.7 + 0.2 + 0.1 is not more than 1
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with ``settings`` as a whole."""
     yield from _remote_embedder(settings)
+    yield from _remote_scorer(settings)
+    yield from _evidence(settings)
     yield from _quotas(settings)
     yield from _rules(settings)
     yield from _examples(settings)
@@ -28,6 +32,29 @@ def _remote_embedder(settings: Settings) -> Iterator[Problem]:
         yield Problem(("embedder", "url"), "is needed for runtime: remote")
     if not embedder.window:
         yield Problem(("embedder", "window"), "is needed for runtime: remote; in tokens")
+
+
+def _remote_scorer(settings: Settings) -> Iterator[Problem]:
+    judge = settings.judge
+    if judge.is_remote:
+        try:
+            check_http_url(judge.scorer)
+        except ValueError as exc:
+            yield Problem(("judge", "scorer"), str(exc))
+        return
+    if judge.api_key_env:
+        yield Problem(("judge", "api_key_env"), "is only for a judge.scorer that is an address")
+    if judge.score != "probability":
+        yield Problem(("judge", "score"), "is only for a judge.scorer that is an address")
+
+
+def _evidence(settings: Settings) -> Iterator[Problem]:
+    evidence = settings.evidence
+    if evidence.compare == "model" and not evidence.judge_model:
+        yield Problem(("evidence", "judge_model"), "is needed for compare: model")
+    if evidence.compare == "none" and evidence.verify_share:
+        text = "needs evidence.compare: nothing else tells whether a hit was right"
+        yield Problem(("evidence", "verify_share"), text)
 
 
 def _quotas(settings: Settings) -> Iterator[Problem]:

@@ -12,14 +12,14 @@ from pydantic_core import ErrorDetails
 from .addresses import redact_url
 from .nearest import nearest
 from .problems import Path, Problem
-from .settings import (
+from .settings import Settings
+from .value_types import (
     HEADER_PATTERN,
     NAME_PATTERN,
     NAMESPACE_PATTERN,
     SCOPE_PATTERN,
     TEXT_PATTERN,
     VARIABLE_PATTERN,
-    Settings,
 )
 
 _MAX_SHOWN = 60

@@ -14,7 +14,8 @@ from ..config.patterns import compile_pattern
 from .facts import Call, Origin
 
 if TYPE_CHECKING:
-    from ..config.settings import Rule, Settings
+    from ..config.category_settings import Rule
+    from ..config.settings import Settings
 
 DEFAULT = "default"
 

@@ -29,6 +29,7 @@ class Directives:
 
 
 NO_DIRECTIVES = Directives()
+Turns = tuple[str, ...]  # the user's texts before the last one, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Candidate:
     similarity: float  # cosine, higher is nearer
     created_s: float  # Unix time at which the answer was received
     ttl_s: float | None = None  # the filling client's own bound, None = none
+    turns: Turns | None = None  # of the conversation it was stored in; None = the call's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,19 @@ def judge_exact(
     return Hit(key, Tier.EXACT, Reason.EXACT, policy.name, 1.0, 1.0, fresh.age_s, fresh.left_s)
 
 
-def judge(found: Shortlist) -> Hit | Miss:
-    """Judge what similarity and guards have left over: they alone decide."""
+def judge(found: Shortlist, *, closed: bool = False) -> Hit | Miss:
+    """Judge what similarity and guards have left over: they alone decide.
+
+    ``closed``: what is known of earlier hits forbids any.
+    """
     if not found.ready:
         return found.miss
     best = found.ready[0]
     bar = best.policy.similarity_threshold
-    if best.policy.shadow:
+    if closed or best.policy.shadow:
+        why = Reason.UNSURE if closed else Reason.SHADOW
         key, near = best.candidate.key, best.candidate.similarity
-        return Miss(Reason.SHADOW, best.policy.name, near, bar, key=key)
+        return Miss(why, best.policy.name, near, bar, key=key)
     return _hit(best, bar)
 
 

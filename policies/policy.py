@@ -14,7 +14,7 @@ from . import judge as judging
 from .admission import admission
 from .category import DEFAULT, NO_PROTOTYPES, Prototypes, Rules, compile_rules
 from .eligibility import FULL, Access, access
-from .facts import AnswerFacts, Call, Candidate, Directives, Origin
+from .facts import AnswerFacts, Call, Candidate, Directives, Origin, Turns
 from .policy_values import CategoryPolicy, resolve
 from .reach import reach, stricter
 from .sampling import narrow, shares_in_flight
@@ -110,19 +110,33 @@ class Policy:
         """Return the categories whose entries may answer prompts of this one, its own first."""
         return self._reach.get(category) or self._reach[DEFAULT]
 
+    def equivalent_history(self, category: str) -> bool:
+        """Say whether the user's earlier turns may be in other words."""
+        return self[category].equivalent_history
+
     def judge(
         self, category: str, call: Call, candidates: Sequence[Candidate], now_s: float
     ) -> Hit | Miss:
         """Judge the nearest candidates, best first, by similarity and guards alone."""
         of = partial(self._for, category)
-        return judging.judge(shortlist(of, category, call, candidates, now_s, _THRESHOLD))
+        found = shortlist(of, category, call, candidates, now_s, _THRESHOLD)
+        involved = (category, *(ready.candidate.category for ready in found.ready[:1]))
+        return judging.judge(found, closed=any(self.bar(name) > 1.0 for name in involved))
 
     def shortlist(
-        self, category: str, call: Call, candidates: Sequence[Candidate], now_s: float
+        self,
+        category: str,
+        call: Call,
+        candidates: Sequence[Candidate],
+        now_s: float,
+        turns: Turns = (),
     ) -> Shortlist:
-        """Shorten the nearest candidates to those that a scorer may be asked about."""
+        """Shorten the nearest candidates to those that a scorer may be asked about.
+
+        ``turns`` are the call's own, for candidates from other conversations.
+        """
         of = partial(self._for, category)
-        return shortlist(of, category, call, candidates, now_s, _FLOOR)
+        return shortlist(of, category, call, candidates, now_s, _FLOOR, turns)
 
     def judge_scored(self, category: str, ready: Ready, probability: float) -> Hit | Miss:
         """Judge one of the shortlist by its probability of having the same answer."""

@@ -22,7 +22,9 @@ class CategoryPolicy:
     max_error_rate: float | None  # wrong hits / hits that a calibrated bar must stay within
     shadow: bool  # would-be hits are recorded, never served
     ttl_s: float
+    equivalent_history: bool  # the user's earlier turns may be in other words
     guards: bool
+    poisoning_check: bool  # prompts made to answer for others are kept for themselves alone
     max_temperature: float
     sampled: Literal["exact", "semantic", "bypass"]
     tool_answers: bool
@@ -42,7 +44,9 @@ def resolve(settings: Settings, name: str) -> CategoryPolicy:
         max_error_rate=fields.max_error_rate,
         shadow=fields.mode == "shadow",
         ttl_s=fields.ttl,
+        equivalent_history=fields.history == "equivalent",
         guards=fields.guards,
+        poisoning_check=fields.poisoning_check,
         max_temperature=fields.max_temperature,
         sampled=fields.sampled,
         tool_answers=fields.tool_answers,

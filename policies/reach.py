@@ -32,6 +32,7 @@ def stricter(asked: CategoryPolicy, stored: CategoryPolicy) -> CategoryPolicy:
         candidate_floor=max(asked.candidate_floor, stored.candidate_floor),
         min_probability=max(asked.min_probability, stored.min_probability),
         ttl_s=min(asked.ttl_s, stored.ttl_s),
+        equivalent_history=asked.equivalent_history and stored.equivalent_history,
         guards=asked.guards or stored.guards,
         shadow=asked.shadow or stored.shadow,
     )

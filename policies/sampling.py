@@ -16,7 +16,7 @@ def narrow(access: Access, call: Call, policy: CategoryPolicy) -> Access | Bypas
     """
     if not policy.cache:
         return Bypass(Reason.CATEGORY, policy.name)
-    if _sampled(call, policy):
+    if is_sampled(call, policy):
         if policy.sampled == "bypass":
             return Bypass(Reason.SAMPLING, policy.name)
         if policy.sampled == "exact":
@@ -35,6 +35,7 @@ def shares_in_flight(call: Call, policy: CategoryPolicy) -> bool:
     return policy.share_sampled or not call.temperature
 
 
-def _sampled(call: Call, policy: CategoryPolicy) -> bool:
+def is_sampled(call: Call, policy: CategoryPolicy) -> bool:
+    """Say whether the call asks for one particular draw, by its seed or its temperature."""
     hot = call.temperature is not None and call.temperature > policy.max_temperature
     return hot or call.seeded

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .facts import Call, Candidate
+from .facts import Call, Candidate, Turns
 from .freshness import Fresh, freshness
 from .guards.signature import Signature, signature
 from .guards.verdict import objection
+from .history import Differences, differences, likeness
 from .policy_values import CategoryPolicy
 from .verdict import Miss, Reason
 
@@ -20,6 +21,7 @@ class Ready:
     candidate: Candidate
     policy: CategoryPolicy  # that of the prompt's category and the entry's, the stricter of both
     fresh: Fresh
+    differences: Differences = ()  # earlier turns that the scorer must accept too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ def shortlist(
     candidates: Sequence[Candidate],
     now_s: float,
     floor_of: Callable[[CategoryPolicy], float],
+    turns: Turns = (),
 ) -> Shortlist:
     """Shorten ``candidates`` (best first) to those that may be served.
 
     ``policy_for`` gives the policy for entries of a category, ``floor_of`` the least similarity
-    under a policy.
+    under a policy, ``turns`` are the call's own.
     """
     ready: list[Ready] = []
     nearest: Miss | None = None
@@ -58,15 +61,25 @@ def shortlist(
             mine = signature(call.prompt)
         outcome = _look(policy, call, mine, candidate, now_s)
         if isinstance(outcome, Fresh):
-            ready.append(Ready(candidate, policy, outcome))
-        else:
-            nearest = nearest or Miss(outcome, category, candidate.similarity, floor)
+            differing = differences(policy, turns, candidate)
+            if differing is not None:
+                ready.append(Ready(candidate, policy, outcome, differing))
+                continue
+            outcome = Reason.HISTORY
+        nearest = nearest or Miss(outcome, category, candidate.similarity, floor)
     if nearest is None:
         reason, best = Reason.NEW, None
         if candidates:
             reason, best = Reason.BELOW_THRESHOLD, candidates[0].similarity
         nearest = Miss(reason, category, best, floor_of(policy_for(category)))
+    if turns:
+        ready.sort(key=_nearness, reverse=True)
     return Shortlist(tuple(ready), nearest)
+
+
+def _nearness(ready: Ready) -> float:
+    """Order conversations by both: many end in the same words, few begin alike."""
+    return ready.candidate.similarity * likeness(ready.differences)
 
 
 def _look(

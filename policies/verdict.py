@@ -26,7 +26,9 @@ class Reason(StrEnum):
     NEW = "new"  # nothing near
     BELOW_THRESHOLD = "below_threshold"
     GUARD = "guard"
+    HISTORY = "history"  # an earlier turn differs by more than its wording
     UNSURE = "unsure"  # the scorer finds the same answer not probable enough
+    UNFAMILIAR = "unfamiliar"  # the scorer cannot read the pair: long, code, another language
     SCORER = "scorer"  # the scorer failed or was late
     SHADOW = "shadow"  # it would have been a hit; the category only watches
     BLOCKED = "blocked"  # somebody of this scope said that this answer does not fit this prompt
@@ -60,6 +62,9 @@ class Reason(StrEnum):
     CLIENT_NO_STORE = "client_no_store"
     EMPTY = "empty"
     BACKLOG = "backlog"  # the background writer was full
+    # stored for the same question to the letter alone
+    STEERING = "steering"  # the prompt tells the model to set something aside, or speaks of others
+    COLLISION = "collision"  # the prompt looks made to stand near another one
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from kindcache.config import settings as models
+from kindcache.config.category_settings import Category, CategoryFields, Rule
+from kindcache.config.service_settings import Normalisation
+from kindcache.config.settings import Settings
 from kindcache.config.units import (
     format_duration,
     format_share,
@@ -37,12 +39,12 @@ KINDS: dict[Any, str] = {
 BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     *(
         (name, type(field.default))
-        for name, field in models.Settings.model_fields.items()
+        for name, field in Settings.model_fields.items()
         if isinstance(field.default, BaseModel)
     ),
-    ("categories.NAME", models.Category),
-    ("categories.NAME.match", models.Rule),
-    ("normalise", models.Normalisation),
+    ("categories.NAME", Category),
+    ("categories.NAME.match", Rule),
+    ("normalise", Normalisation),
 )
 HEAD = """\
 # Settings
@@ -101,7 +103,7 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
 def _meaning(key: str, field: FieldInfo) -> str:
     """Return the description; for a key of ``defaults``, what it means as well."""
     own = field.description or ""
-    general = models.CategoryFields.model_fields.get(key)
+    general = CategoryFields.model_fields.get(key)
     meant = general.description if general is not None and general.description != own else None
     return f"{meant or ''} {own}".strip().replace("|", "\\|")
 
@@ -129,7 +131,7 @@ def _default(block: str, key: str, field: FieldInfo) -> str:
     value = field.default
     if field.is_required():
         return "required"
-    if value is None and block == "categories.NAME" and key in models.CategoryFields.model_fields:
+    if value is None and block == "categories.NAME" and key in CategoryFields.model_fields:
         return "as in `defaults`"
     if value in (None, ()):
         return "none"

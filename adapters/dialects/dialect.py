@@ -59,6 +59,14 @@ class Dialect(Protocol):
         """Understand a request body. Raises ``Unparsable``."""
         ...
 
+    def unstreamed(self, body: bytes) -> bytes:
+        """Return a request body that ``parse`` took, asking for the answer in one piece."""
+        ...
+
+    def question(self, model: str, instructions: str, text: str) -> bytes:
+        """Render a request for a few tokens of the likeliest answer to ``text``."""
+        ...
+
     def recorder(self, *, stream: bool, limit_bytes: int) -> Recorder:
         """Return a recorder for a streamed (SSE) or a plain JSON answer."""
         ...

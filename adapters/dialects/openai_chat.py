@@ -23,6 +23,7 @@ _PROMPT: dict[str, Any] = {"$prompt": 1}
 _NOT_IN_FRAME = frozenset({"stream", "stream_options", "metadata", "store", "service_tier"})
 _USER_FIELDS = ("user", "safety_identifier")
 _TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call")
+_FEW_TOKENS = 8  # a word, and the white space and quotes that some models put around it
 _MAX_NUMBER = 1e9  # larger temperatures are a mistake, and may not fit a float
 
 
@@ -62,6 +63,22 @@ class OpenAIChat:
             directives=NO_DIRECTIVES if control is None else read_directives(control),
         )
         return Parsed(call, without_member(body, "cache") if isinstance(control, dict) else None)
+
+    def unstreamed(self, body: bytes) -> bytes:
+        """Return a request body that ``parse`` took, asking for the answer in one piece."""
+        for name in ("stream", "stream_options"):
+            body = without_member(body, name)
+        return body
+
+    def question(self, model: str, instructions: str, text: str) -> bytes:
+        """Render a request for a few tokens of the likeliest answer to ``text``."""
+        messages = [
+            {"role": "system", "content": instructions},
+            {"role": "user", "content": text},
+        ]
+        return msgspec.json.encode(
+            {"model": model, "messages": messages, "temperature": 0, "max_tokens": _FEW_TOKENS}
+        )
 
     def recorder(self, *, stream: bool, limit_bytes: int) -> Recorder:
         """Return a recorder for a streamed (SSE) or a plain JSON answer."""

@@ -84,6 +84,7 @@ class EngineAsker:
         outcome = await self._lookup(scope, prompt, earlier, no_cache=True)
         if isinstance(outcome, Lead):
             settle(self._engine, outcome, Received(_ANSWER, 200))
+            await self._engine.screening.drain()
             self._stored.setdefault(scope, []).append(outcome.ask.key)
 
     async def forget(self, scope: str) -> None:

@@ -81,6 +81,18 @@ async def run_pairs(
     progress: Progress = silent,
 ) -> PairReport:
     """Ask every pair and count."""
+    rows = await ask_pairs(asker, pairs, direction=direction, progress=progress)
+    return report(rows, source=source, direction=direction)
+
+
+async def ask_pairs(
+    asker: Asker,
+    pairs: Sequence[Pair],
+    *,
+    direction: Direction = Direction.FORWARD,
+    progress: Progress = silent,
+) -> list[PairRow]:
+    """Ask every pair, each in a scope of its own."""
     rows: list[PairRow] = []
     for begin in range(0, len(pairs), CHUNK):
         chunk = pairs[begin : begin + CHUNK]
@@ -90,7 +102,7 @@ async def run_pairs(
                 asked = await _ask(asker, f"pair-{number}-{backward:d}", pair, backward=backward)
                 rows.append(PairRow(number, pair, backward, asked))
             progress(number + 1, len(pairs))
-    return report(rows, source=source, direction=direction)
+    return rows
 
 
 async def _ask(asker: Asker, scope: str, pair: Pair, *, backward: bool) -> Asked:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from ...cache.stores.memory import MemoryStore
 from ...config.load import default_path, load
+from ...config.settings import Settings
 from ..asgi import Receive, Scope, Send
-from ..build import build
+from ..build import Service, build
 from .engine_asker import EngineAsker
 from .evaluate import EvaluateOptions, evaluate
 
 
 async def run(options: EvaluateOptions) -> int:
     """Evaluate with the serving code over a memory store; return the exit code."""
-    settings = load(options.config or default_path())
-    in_memory = settings.store.model_copy(update={"url": "memory://"})
+    async with in_memory(load(options.config or default_path())) as service:
+        return await evaluate(EngineAsker(service.engine), options)
+
+
+@asynccontextmanager
+async def in_memory(settings: Settings) -> AsyncIterator[Service]:
+    """Run the cache that ``settings`` describe, over a memory store instead of theirs."""
+    store = settings.store.model_copy(update={"url": "memory://"})
     service = build(
-        settings.model_copy(update={"store": in_memory}),
+        settings.model_copy(update={"store": store}),
         _nobody,
         upstream="evaluation",
         report=lambda line: print(f"kindcache: {line}", file=sys.stderr),
@@ -26,7 +35,7 @@ async def run(options: EvaluateOptions) -> int:
     )
     await service.lifecycle.open()
     try:
-        return await evaluate(EngineAsker(service.engine), options)
+        yield service
     finally:
         await service.lifecycle.aclose()
 

@@ -1,4 +1,4 @@
-"""Failures as log lines: once a while for each kind, never with prompt text."""
+"""Failures and alarms as log lines: failures once a while for each kind, never with prompt text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import logging
 import time
 from collections.abc import Callable
 
-from ...cache.events import Event, Failed
+from ...cache.events import BarMoved, Event, Failed
 
 EVERY_S = 10.0
 
 
 class LogObserver:
-    """Logs survived failures to the logger ``kindcache``; repeats within 10 s are only counted."""
+    """Logs survived failures and alarms to the logger ``kindcache``.
+
+    Failures that repeat within 10 s are only counted.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -20,7 +23,10 @@ class LogObserver:
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def notify(self, event: Event) -> None:
-        """Log ``event`` if it is a failure."""
+        """Log ``event`` if it is a failure, or an alarm."""
+        if isinstance(event, BarMoved) and event.why == "alarm":
+            text = "%s: hits are wrong more often than max_error_rate; the bar is %.4g now"
+            self._logger.warning(text, event.category, event.bar)
         if not isinstance(event, Failed):
             return
         kind = (event.stage, event.error)

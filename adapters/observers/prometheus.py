@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ...cache.events import (
     Answered,
+    BarMoved,
     Event,
     Failed,
+    KeptApart,
     LookedUp,
+    NotCompared,
     NotStored,
+    OwnCall,
     Removed,
     Served,
     Stored,
+    Verified,
 )
 from ...policies.verdict import Bypass, Hit, Miss
+from .evidence import Evidence, Figures
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS = (1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0)
@@ -29,8 +35,13 @@ _UPSTREAM_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _ENDS = ("result", "category", "reason")
 _SIMILAR = ("result", "category")
 _CATEGORY = ("category",)
+_LEARNT = ("category", "source", "verdict")
+_MOVE = ("category", "why")
+_OWN = ("purpose", "outcome")
 _FAILURE = ("stage", "error")
 _SIMILARITY = "Cosine similarity of the best candidate, misses included."
+_APART = "Answers stored for their own prompt alone, by reason."
+_NOT_COMPARED = "Pairs of answers of which nothing was learnt, by cause."
 _STAGES = "Time of the stages of a lookup."
 _MODEL = "Time of the model: to the first byte, and to the last."
 
@@ -49,9 +60,14 @@ class PrometheusObserver:
         self._statuses = count("upstream_responses", "Answers by class of status.", ("status",))
         self._stored = count("stored", "Answers stored.", _CATEGORY)
         self._skipped = count("write_skipped", "Answers not stored, by reason.", ("reason",))
+        self._kept_apart = count("kept_apart", _APART, ("category", "reason"))
         self._saved_seconds = count("saved_seconds", "Model time saved by hits.", _CATEGORY)
         self._saved_tokens = count("saved_tokens", "Tokens saved by hits.", _CATEGORY)
         self._removed = count("removed", "Entries removed, by cause.", ("why",))
+        self._verified = count("hits_verified", "What was learnt about hits by meaning.", _LEARNT)
+        self._moved = count("bar_moves", "Changes of a category's bar, by cause.", _MOVE)
+        self._not_compared = count("not_compared", _NOT_COMPARED, ("source", "why"))
+        self._own_calls = count("own_calls", "Calls made by kindcache itself.", _OWN)
         self._failed = count("failures", "Failures survived, by stage and kind.", _FAILURE)
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Callable[..., Counter]:
@@ -70,6 +86,15 @@ class PrometheusObserver:
         """Export the number of entries by category and their bytes, read at each scrape."""
         self.registry.register(_Contents(entries, size_bytes))
 
+    def watch_evidence(self, summary: Callable[[], Figures]) -> None:
+        """Export precision, bar and alarm by category, read at each scrape."""
+        self.registry.register(Evidence(summary))
+
+    def watch_budget(self, left: Callable[[], int]) -> None:
+        """Export how many calls of its own kindcache may still make today, read at each scrape."""
+        text = "Calls of its own that kindcache may still make today."
+        Gauge("kindcache_own_calls_left", text, registry=self.registry).set_function(left)
+
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""
         return generate_latest(self.registry)
@@ -82,18 +107,34 @@ class PrometheusObserver:
             case Served():
                 self._saved_seconds(event.category).inc(event.upstream_s)
                 self._saved_tokens(event.category).inc(event.tokens)
-            case Stored():
-                self._stored(event.category).inc()
-            case NotStored():
-                self._skipped(event.reason).inc()
+            case Stored() | NotStored() | KeptApart():
+                self._settled(event)
             case Answered():
                 self._upstream("first_byte").observe(event.first_byte_s)
                 self._upstream("last_byte").observe(event.total_s)
                 self._statuses(f"{event.status // 100}xx").inc()
             case Removed():
                 self._removed(event.why).inc(event.count)
+            case Verified():
+                verdict = "right" if event.correct else "wrong"
+                self._verified(event.category, event.source, verdict).inc()
+            case BarMoved():
+                self._moved(event.category, event.why).inc()
+            case NotCompared():
+                self._not_compared(event.source, event.why).inc()
+            case OwnCall():
+                self._own_calls(event.purpose, event.outcome).inc()
             case Failed():
                 self._failed(event.stage, event.error).inc()
+
+    def _settled(self, event: Stored | NotStored | KeptApart) -> None:
+        match event:
+            case Stored():
+                self._stored(event.category).inc()
+            case NotStored():
+                self._skipped(event.reason).inc()
+            case KeptApart():
+                self._kept_apart(event.category, event.reason).inc()
 
     def _looked_up(self, event: LookedUp) -> None:
         verdict = event.verdict

@@ -12,7 +12,7 @@ from ..ports import Embedder, Encoder
 from .batching import Batcher
 
 if TYPE_CHECKING:
-    from ...config.settings import EmbedderSettings
+    from ...config.service_settings import EmbedderSettings
 
 
 def choose(settings: EmbedderSettings, api_key: str, report: Callable[[str], None]) -> Embedder:

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ...policies.familiar import is_familiar
 from ...policies.fusion import Fusion
 from ..errors import ScorerError, StartupError
 
 FORMAT = 1
 FOLDER = Path(__file__).resolve().parent.parent / "weights" / "pair_scorer"
 LONGEST_CHARACTERS = 2_000  # longer prompts are not tokenised: they cannot fit the window
-FOREIGN = 0.2  # share of letters beyond ASCII from which on a prompt is not what training saw
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -56,8 +56,10 @@ class ShippedModel:
         self.fusion = Fusion(self.identity, fitted.intercept, fitted.logit, fitted.similarity)
 
     def logit(self, asked: str, stored: str) -> float | None:
-        """Return the log-odds; None for a pair that it cannot read whole."""
-        if not (_is_familiar(asked) and _is_familiar(stored)):
+        """Return the log-odds; None for a pair too long, or unlike what it was trained on."""
+        if max(len(asked), len(stored)) > LONGEST_CHARACTERS:
+            return None
+        if not (is_familiar(asked) and is_familiar(stored)):
             return None
         try:
             read = self._tokenizer.encode(asked, stored)
@@ -72,16 +74,6 @@ class ShippedModel:
             return float(self._run(None, feeds)[0][0])
         except ORT_ERRORS as exc:
             raise ScorerError(f"onnxruntime failed with {type(exc).__name__}") from exc
-
-
-def _is_familiar(text: str) -> bool:
-    """Say whether training saw text like this: not long, and in the Latin script."""
-    if len(text) > LONGEST_CHARACTERS:
-        return False
-    if text.isascii():
-        return True
-    foreign = sum(not char.isascii() and char.isalpha() for char in text)
-    return foreign <= FOREIGN * len(text)
 
 
 def load(folder: Path = FOLDER) -> ShippedModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -82,6 +82,21 @@ class GuardedStore:
         """Return what is kept under ``name``, within the write deadline."""
         call = partial(self._inner.claim, name, value)
         return await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        """Add to counters within the write deadline."""
+        call = partial(self._inner.count, ledger, amounts)
+        await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        """Return counters within the write deadline: off the request path, and possibly many."""
+        call = partial(self._inner.counts, ledger)
+        return await _guarded(self._reads, self._write_deadline_s, call)
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        """Drop counters within the write deadline."""
+        call = partial(self._inner.uncount, ledger, names)
+        await _guarded(self._writes, self._write_deadline_s, call)
 
     async def aclose(self) -> None:
         """Close the store beneath."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 
 from ..errors import StoreError
@@ -25,6 +25,7 @@ class MemoryStore:
         self._clock = clock
         self._rows: dict[EntryKey, _Row] = {}
         self._meta: dict[str, bytes] = {}
+        self._counters: dict[str, dict[str, int]] = {}
         self._sweep_at = SWEEP_EVERY
         self._closed = False
 
@@ -67,11 +68,31 @@ class MemoryStore:
         self._check_open()
         return self._meta.setdefault(name, value)
 
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        """Add ``amounts`` to the counters of ``ledger``."""
+        self._check_open()
+        counters = self._counters.setdefault(ledger, {})
+        for name, amount in amounts.items():
+            counters[name] = counters.get(name, 0) + amount
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        """Return every counter of ``ledger``."""
+        self._check_open()
+        return dict(self._counters.get(ledger, {}))
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        """Drop counters; absent names are not an error."""
+        self._check_open()
+        counters = self._counters.get(ledger, {})
+        for name in names:
+            counters.pop(name, None)
+
     async def aclose(self) -> None:
         """Forget everything."""
         self._closed = True
         self._rows.clear()
         self._meta.clear()
+        self._counters.clear()
 
     def _live(self, key: EntryKey) -> _Row | None:
         self._check_open()

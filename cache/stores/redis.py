@@ -3,6 +3,7 @@
     {namespace}:p:{<key>}   the payload
     {namespace}:x:{<key>}   the index record
     {namespace}:m:<name>    a claimed value, without expiry
+    {namespace}:c:<ledger>  a hash of counters, without expiry
 
 The braces around the hexadecimal key stand in the name: they make a cluster keep both in one slot.
 No command and no transaction names keys of two slots, so that each is legal on a node of a cluster.
@@ -11,10 +12,10 @@ No command and no transaction names keys of two slots, so that each is legal on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -23,6 +24,8 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError  # noqa: 
 
 from ..errors import StartupError, StoreError
 from ..ports import EntryKey
+
+T = TypeVar("T")
 
 CHUNK = 256  # keys deleted or read in one pipeline: about 3 ms of the loop's time
 SCAN_COUNT = 512  # names looked at in one SCAN: about 0.3 ms of the server's time
@@ -146,6 +149,25 @@ class RedisStore:
         _, kept = await self._ask(pipeline.execute)
         return bytes(kept)
 
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        """Add ``amounts`` to the counters of ``ledger``, in one transaction."""
+        if not amounts:
+            return
+        pipeline = self._client.pipeline(transaction=True)
+        for name, amount in amounts.items():
+            pipeline.hincrby(self._ledger_name(ledger), name, amount)
+        await self._ask(pipeline.execute)
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        """Return every counter of ``ledger``."""
+        found = await self._ask(partial(self._client.hgetall, self._ledger_name(ledger)))
+        return {name.decode(): int(amount) for name, amount in found.items()}
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        """Drop counters; absent names are not an error."""
+        for chunk in _chunks(list(names)):
+            await self._ask(partial(self._client.hdel, self._ledger_name(ledger), *chunk))
+
     async def aclose(self) -> None:
         """Finish the calls under way, which have deadlines, and close the connections."""
         self._closed = True
@@ -178,6 +200,9 @@ class RedisStore:
     def _record_name(self, key: EntryKey) -> str:
         return f"{self._namespace}:x:{{{key.hex()}}}"
 
+    def _ledger_name(self, ledger: str) -> str:
+        return f"{self._namespace}:c:{ledger}"
+
 
 def _keys_of(names: list[bytes], prefix: str) -> list[EntryKey]:
     """Return the keys, each once; what is not a name of ours is left out."""
@@ -188,7 +213,7 @@ def _keys_of(names: list[bytes], prefix: str) -> list[EntryKey]:
     return keys
 
 
-def _chunks(keys: Sequence[EntryKey]) -> list[Sequence[EntryKey]]:
+def _chunks(keys: Sequence[T]) -> list[Sequence[T]]:
     return [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -121,6 +121,20 @@ class SqliteStore:
         kept = await self._write(partial(file.claim_name, name=name, value=value), len(value))
         assert kept is not None
         return kept
+
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        """Add ``amounts`` to the counters of ``ledger``; returns after the commit."""
+        if amounts:
+            await self._write(partial(file.add_counts, ledger=ledger, amounts=dict(amounts)), 0)
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        """Return every counter of ``ledger``. Read in the writer's thread: they may be many."""
+        return await self._run(partial(file.read_counts, ledger=ledger))
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        """Drop counters; absent names are not an error."""
+        if names:
+            await self._write(partial(file.delete_counts, ledger=ledger, names=list(names)), 0)
 
     async def aclose(self) -> None:
         """Finish the waiting writes and close the file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,14 @@ PURGE_ROWS = 64  # expired rows freed by each write transaction: bounded work, f
 
 # Payloads stand apart, so that listing records reads none of them. AUTOINCREMENT never gives an
 # id twice, so that a listing in the order of ids shows no entry twice.
+COUNTERS = """
+CREATE TABLE IF NOT EXISTS counters (
+    ledger TEXT NOT NULL,
+    name TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (ledger, name)
+) WITHOUT ROWID
+"""
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE entries (
@@ -32,6 +40,7 @@ CREATE TABLE payloads (
     payload BLOB NOT NULL
 );
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{COUNTERS};
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
@@ -127,6 +136,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute("ROLLBACK")
             if _check_identity(connection, path):  # else another process was faster
                 raise
+    connection.execute(COUNTERS)  # the first files had none; programs that know none ignore them
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
@@ -206,6 +216,48 @@ def claim_name(connection: sqlite3.Connection, name: str, value: bytes) -> bytes
     connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
     (kept,) = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return bytes(kept)
+
+
+def add_counts(connection: sqlite3.Connection, ledger: str, amounts: Mapping[str, int]) -> None:
+    """Add to counters; one that is absent counts as 0."""
+    connection.executemany(
+        "INSERT INTO counters (ledger, name, amount) VALUES (?, ?, ?)"
+        " ON CONFLICT (ledger, name) DO UPDATE SET amount = amount + excluded.amount",
+        [(ledger, name, amount) for name, amount in amounts.items()],
+    )
+
+
+def read_counts(connection: sqlite3.Connection, ledger: str) -> dict[str, int]:
+    """Return every counter of ``ledger``."""
+    rows = connection.execute("SELECT name, amount FROM counters WHERE ledger = ?", (ledger,))
+    return dict(rows)
+
+
+def counts_of(path: Path, ledger: str, busy_timeout_s: float) -> dict[str, int]:
+    """Return every counter of ``ledger`` in a file that others may be using; writes nothing.
+
+    Raises ``StoreError``, also when there is no such file.
+    """
+    if not path.exists():
+        raise StoreError(f"{path.resolve()}: no such file")
+    try:
+        connection = _connection(path, "ro", busy_timeout_s)
+        try:
+            if _check_identity(connection, path):
+                return {}
+            tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            return read_counts(connection, ledger) if ("counters",) in tables.fetchall() else {}
+        finally:
+            connection.close()
+    except sqlite3.Error as exc:
+        raise StoreError(f"{path}: cannot be read: {translated(exc)}") from exc
+
+
+def delete_counts(connection: sqlite3.Connection, ledger: str, names: Collection[str]) -> None:
+    """Drop counters of ``ledger``."""
+    connection.executemany(
+        "DELETE FROM counters WHERE ledger = ? AND name = ?", [(ledger, name) for name in names]
+    )
 
 
 def purge_expired(connection: sqlite3.Connection, now_s: float) -> None:

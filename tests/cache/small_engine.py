@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from kindcache.cache.background import Background
+from kindcache.cache.blocked import Blocked
 from kindcache.cache.deciding import Decider
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
@@ -15,6 +17,7 @@ from kindcache.cache.engine import Engine
 from kindcache.cache.entry import Answer, Choice, Payload
 from kindcache.cache.errors import StoreError
 from kindcache.cache.events import Event
+from kindcache.cache.evidence import Evidence
 from kindcache.cache.hot import HotPayloads
 from kindcache.cache.identity import Identity, Request
 from kindcache.cache.index.category import CategoryIndex
@@ -22,6 +25,7 @@ from kindcache.cache.memory import Memory
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import Clock, Embedder, Encoder, EntryKey, Store
 from kindcache.cache.scope import Scoping
+from kindcache.cache.screening import Screening
 from kindcache.cache.settling import Received, settle
 from kindcache.cache.singleflight import Flights
 from kindcache.cache.standing import Standing
@@ -105,6 +109,18 @@ class TroubledStore:
         await self._pass("claim")
         return await self.inner.claim(name, value)
 
+    async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
+        await self._pass("count")
+        await self.inner.count(ledger, amounts)
+
+    async def counts(self, ledger: str) -> dict[str, int]:
+        await self._pass("counts")
+        return await self.inner.counts(ledger)
+
+    async def uncount(self, ledger: str, names: Collection[str]) -> None:
+        await self._pass("uncount")
+        await self.inner.uncount(ledger, names)
+
     async def aclose(self) -> None:
         await self._pass("aclose")
         await self.inner.aclose()
@@ -148,14 +164,20 @@ def small_engine(
         embedder=embedder,
     )
     scoping = Scoping(b"secret", "credential", share_anonymous=False, upstream="u", namespace="")
+    rules = policy(text)
     engine = Engine(
-        policy=policy(text),
+        policy=rules,
         identity=Identity(scoping, embedder),
         memory=memory,
         store=store,
         embedder=embedder,
         decider=Decider(None, seen, clock),
         flights=Flights(flight_bytes),
+        evidence=Evidence(rules, store, seen, clock, 30 * 86400.0, lambda: "none", scored=False),
+        blocked=Blocked(clock, 30 * 86400.0),
+        screening=Screening(
+            rules, memory, embedder, seen, Background("screen", seen, workers=1, limit=9)
+        ),
         observer=seen,
         clock=clock,
         epoch=EPOCH,

@@ -70,7 +70,7 @@ async def test_a_probable_candidate_is_served_with_its_probability(clock: FakeCl
 
 @pytest.mark.parametrize(
     ("odds", "reason"),
-    [(0.0, Reason.UNSURE), (None, Reason.UNSURE), (ScorerError("late"), Reason.SCORER)],
+    [(0.0, Reason.UNSURE), (None, Reason.UNFAMILIAR), (ScorerError("late"), Reason.SCORER)],
 )
 async def test_doubt_and_failure_of_the_scorer_are_misses(
     clock: FakeClock, odds: float | ScorerError | None, reason: Reason
@@ -99,6 +99,26 @@ async def test_the_next_candidate_gets_its_chance_and_few_are_asked(clock: FakeC
         served = await at.engine.lookup(request(STORED))
     assert isinstance(served, Found)
     assert served.payload.prompt == second
+
+
+async def test_a_miss_speaks_of_the_candidate_that_came_nearest_to_being_served(
+    clock: FakeClock,
+) -> None:
+    stored = [f"{STORED} {extra}" for extra in ("now", "soon", "again", "here", "there")]
+    async with running(clock) as at:
+        for prompt in stored:
+            settle(at.engine, await anew(at.engine, request(prompt)), received(prompt))
+        scorer = Scripted(dict.fromkeys(stored, -1.0))
+        judged_by(at.engine, at.seen, scorer)
+        first = await at.engine.lookup(request(STORED))
+        assert isinstance(first, Lead)
+        release(at.engine, first)
+        scorer.odds[scorer.asked[1]] = 0.0
+        second = await at.engine.lookup(request(STORED))
+        assert isinstance(second, Lead)
+        release(at.engine, second)
+    assert second.miss.probability == pytest.approx(0.5)
+    assert second.miss.key != first.miss.key
 
 
 async def test_exact_hits_ask_no_scorer(clock: FakeClock) -> None:

@@ -53,6 +53,8 @@ RECORD = IndexRecord(
     vector=pack_vector(np.array([0.6, 0.8], dtype=np.float32)),
     ttl_s=None,
     principal=b"w" * 16,
+    loose_partition=b"l" * 16,
+    turns=("What does the fox do?",),
 )
 
 texts = st.text(max_size=20)
@@ -107,6 +109,13 @@ def test_fields_added_later_may_be_absent_and_unknown_ones_are_left_out() -> Non
     old["of_a_later_version"] = 1
     read = decode_payload(stored(msgspec.msgpack.encode(old)))
     assert read == replace(PAYLOAD, ttl_s=None, upstream_s=0.0)
+
+
+def test_a_record_from_before_conversations_were_kept_is_read() -> None:
+    old: dict[str, Any] = msgspec.to_builtins(RECORD, builtin_types=(bytes,))
+    del old["loose_partition"], old["turns"]
+    read = decode_record(stored(msgspec.msgpack.encode(old)))
+    assert read == replace(RECORD, loose_partition=b"", turns=())
 
 
 @pytest.mark.parametrize("value", [PAYLOAD, RECORD])

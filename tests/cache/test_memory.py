@@ -189,7 +189,7 @@ async def test_policies_may_know_of_a_candidate_what_the_entry_says(clock: FakeC
     async with running(clock) as at:
         await fill(at.engine, request("write code", directives=Directives(ttl_s=9.0)))
         (entry,) = at.engine.memory.table
-        seen = candidate(entry, 0.75)
+        seen = candidate(entry, 0.75, entry.partition)
         assert (seen.key, seen.category, seen.prompt) == (entry.key, "code", "write code")
         assert (seen.similarity, seen.created_s, seen.ttl_s) == (0.75, clock(), 9.0)
         assert seen.signature is entry.signature

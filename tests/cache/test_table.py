@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from kindcache.cache.history import History
 from kindcache.cache.index.build import Build
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.ports import EntryKey, PartitionKey
@@ -24,6 +25,7 @@ CAPACITY = 14
 ROWS = prompts(30, DIM)
 KEYS = [EntryKey(bytes([n]) * 16) for n in range(24)]
 PLACES = [PartitionKey(bytes([n]) * 16) for n in (100, 101)]
+LOOSE = History(PartitionKey(bytes([102]) * 16), ())
 CATEGORIES = ("code", "news")
 NOTHING = signature("")
 
@@ -35,8 +37,13 @@ def entry(
     category: str = "code",
     expires_s: float = 100.0,
     size_bytes: int = 1,
+    history: History | None = None,
 ) -> Entry:
-    return Entry(key, place, category, "p", NOTHING, 0.0, expires_s, size_bytes)
+    return Entry(key, place, category, "p", NOTHING, 0.0, expires_s, size_bytes, history=history)
+
+
+def places(one: Entry) -> list[PartitionKey]:
+    return [one.partition, *([] if one.history is None else [one.history.partition])]
 
 
 def small_table(capacity: int = CAPACITY) -> Table:
@@ -67,6 +74,7 @@ class Tables(RuleBasedStateMachine):
         life_s=st.integers(0, 50),
         size_bytes=st.integers(0, 100),
         row=st.none() | st.integers(0, len(ROWS) - 1),
+        history=st.sampled_from([None, LOOSE]),
     )
     def admit(
         self,
@@ -76,6 +84,7 @@ class Tables(RuleBasedStateMachine):
         life_s: int,
         size_bytes: int,
         row: int | None,
+        history: History | None,
     ) -> None:
         new = entry(
             key,
@@ -83,6 +92,7 @@ class Tables(RuleBasedStateMachine):
             category=category,
             expires_s=self.now_s + life_s,
             size_bytes=size_bytes,
+            history=history,
         )
         evicted = self.table.admit(new, None if row is None else ROWS[row])
         self.model.pop(key, None)
@@ -95,7 +105,7 @@ class Tables(RuleBasedStateMachine):
     @rule(first=st.integers(0, len(KEYS) - 1), place=st.sampled_from(PLACES))
     def admit_many(self, first: int, place: PartitionKey) -> None:
         for key in range(first, len(KEYS)):
-            self.admit(KEYS[key], place, "code", 20, 3, key)
+            self.admit(KEYS[key], place, "code", 20, 3, key, None)
 
     @rule(key=st.sampled_from(KEYS))
     def touch(self, key: EntryKey) -> None:
@@ -159,16 +169,19 @@ class Tables(RuleBasedStateMachine):
     @invariant()
     def each_index_holds_its_own_and_no_other(self) -> None:
         assert sum(map(len, self.table.indexes())) == sum(
-            known.row is not None for known in self.model.values()
+            1 if known.entry.history is None else 2
+            for known in self.model.values()
+            if known.row is not None
         )
         for category in CATEGORIES:
-            for place in PLACES:
+            for place in (*PLACES, LOOSE.partition):
                 found = self.table.neighbours([category], place, ROWS[0], 100)
                 expected = {
                     known.entry.key: float(ROWS[known.row] @ ROWS[0])
                     for known in self.model.values()
                     if known.row is not None
-                    and (known.entry.category, known.entry.partition) == (category, place)
+                    and known.entry.category == category
+                    and place in places(known.entry)
                 }
                 got = {one.key: similarity for one, similarity in found}
                 assert got == pytest.approx(expected, abs=1e-5)
@@ -204,6 +217,21 @@ def test_an_unusable_vector_is_refused_and_changes_nothing_else() -> None:
     assert [one.key for one in table] == [KEYS[0]]
     assert table.size_bytes == 1
     assert len(table.neighbours(["code"], PLACES[0], ROWS[0], 5)) == 1
+
+
+def test_other_conversations_take_no_room_from_ones_own_and_none_comes_twice() -> None:
+    table, rows = small_table(), prompts(8, DIM)
+    for number in range(8):
+        place = PLACES[number % 2]
+        table.admit(entry(KEYS[number], place=place, history=LOOSE), rows[number])
+    near = table.neighbours(["code"], PLACES[0], rows[1], 3, LOOSE)
+    keys = [one.key for one, _ in near]
+    assert keys[0] == KEYS[1]
+    assert len(keys) == len(set(keys))
+    assert 4 <= len(keys) <= 6
+    alone = table.neighbours(["code"], PLACES[0], rows[1], 3)
+    assert {one.key for one, _ in alone} <= set(keys)
+    assert [s for _, s in near] == sorted((s for _, s in near), reverse=True)
 
 
 def test_an_unknown_category_has_no_neighbours() -> None:

@@ -186,6 +186,17 @@ BAD_FILES = {
         "embedder: {runtime: remote, window: 512, url: h}",
         'f:1: embedder.url: "h": is not an http:// or https:// address',
     ),
+    "judge with a bad address": (
+        "judge:\n  scorer: http://",
+        "f:2: judge.scorer: names no host",
+    ),
+    "keys of a judge that is asked over HTTP": (
+        "judge:\n  scorer: shipped\n  api_key_env: KEY\n  score: log_odds",
+        (
+            "f:3: judge.api_key_env: is only for a judge.scorer that is an address\n"
+            "f:4: judge.score: is only for a judge.scorer that is an address"
+        ),
+    ),
     "quotas": (
         "version: 1\ncategories:\n  a: {quota: 80%}\n  b: {quota: 0.4}",
         "f:2: categories: quotas add up to 120% (a 80%, b 40%); at most 100% can be kept",

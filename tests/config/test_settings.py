@@ -8,8 +8,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from kindcache.config.category_settings import Defaults, Effective
 from kindcache.config.load import loads
-from kindcache.config.settings import Defaults, Effective, Settings
+from kindcache.config.settings import Settings
 
 POLICIES = """
 defaults: {similarity_threshold: 0.97, ttl: 2h, tool_answers: true}

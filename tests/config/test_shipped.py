@@ -34,7 +34,7 @@ def test_the_default_file_is_strict_about_what_no_category_claims() -> None:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["local", "redis", "tenants"]
+    assert [path.stem for path in EXAMPLES] == ["conversations", "local", "redis", "tenants"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.stem))

@@ -376,6 +376,24 @@ class TestParsing:
         assert not plain.stream
         assert streamed.frame == plain.frame == self.parse(case).call.frame
 
+    def test_unstreamed_is_the_same_call_in_one_piece(self, case: Case) -> None:
+        streamed = {"stream": True, "stream_options": {"include_usage": True}}
+        body = json.dumps({**case.request, **streamed, "vendor_field": [1.50, None]}).encode()
+        path = f"/v1{case.dialect.paths[0]}"
+        whole = case.dialect.parse(path, case.dialect.unstreamed(body)).call
+
+        assert not whole.stream
+        assert whole.frame == case.dialect.parse(path, body).call.frame
+        assert whole.prompt == case.prompt
+
+    def test_a_question_of_our_own_is_one_that_the_dialect_speaks(self, case: Case) -> None:
+        body = case.dialect.question("referee", "Say yes or no.", 'Is "é" a letter?')
+        call = case.dialect.parse(f"/v1{case.dialect.paths[0]}", body).call
+
+        assert (call.model, call.prompt) == ("referee", 'Is "é" a letter?')
+        assert not call.stream
+        assert call.temperature == 0
+
     def test_unknown_field_changes_the_frame(self, case: Case) -> None:
         assert self.parse(case, vendor_field=0).call.frame != self.parse(case).call.frame
 

@@ -272,6 +272,57 @@ async def test_claim_is_atomic(backend: Backend) -> None:
     assert await listed(store) == {}
 
 
+async def test_counters_add_up(store: Store) -> None:
+    assert await store.counts("evidence") == {}
+    await store.count("evidence", {})
+    await store.count("evidence", {"right": 2, "wrong": 1})
+    await store.count("evidence", {"right": 3})
+    assert await store.counts("evidence") == {"right": 5, "wrong": 1}
+    await store.count("evidence", {"wrong": -1})
+    assert (await store.counts("evidence"))["wrong"] == 0
+    assert await listed(store) == {}
+    assert await store.get(A) is None
+
+
+async def test_ledgers_are_apart(store: Store) -> None:
+    await store.claim("one", b"a claimed name")
+    await store.count("one", {"x": 1})
+    await store.count("two", {"x": 2, "y": 3})
+    await store.uncount("two", ["x"])
+    assert await store.counts("one") == {"x": 1}
+    assert await store.counts("two") == {"y": 3}
+    assert await store.claim("one", b"another") == b"a claimed name"
+
+
+async def test_counters_are_dropped(store: Store) -> None:
+    await store.uncount("evidence", ["never there"])
+    await store.count("evidence", {f"n{number}": 1 for number in range(600)} | {"kept": 7})
+    await store.uncount("evidence", [])
+    await store.uncount("evidence", [f"n{number}" for number in range(601)])
+    assert await store.counts("evidence") == {"kept": 7}
+    await store.count("evidence", {"n0": 1})  # begins at 0 again
+    assert await store.counts("evidence") == {"kept": 7, "n0": 1}
+
+
+async def test_counters_of_odd_names_and_large_amounts(store: Store) -> None:
+    names = ["", " ", "a|b|c", "{x}*?[\\", "\r\n", "naïve 猫 \U0001f408", "\x00", "x" * 5000]
+    amounts = {name: (1 << 53) + number for number, name in enumerate(names)}
+    await store.count("an odd: ledger|{}", amounts)
+    await store.count("an odd: ledger|{}", amounts)
+    assert await store.counts("an odd: ledger|{}") == {n: 2 * a for n, a in amounts.items()}
+    await store.uncount("an odd: ledger|{}", names[1:])
+    assert await store.counts("an odd: ledger|{}") == {"": 2 << 53}
+
+
+async def test_counting_at_once_loses_nothing(store: Store) -> None:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for number in range(100):
+            group.create_task(store.count("evidence", {"all": 1, f"n{number % 7}": number}))
+    found = await store.counts("evidence")
+    assert found.pop("all") == 100
+    assert sum(found.values()) == sum(range(100))
+
+
 async def test_records_of_many(store: Store) -> None:
     wanted = {EntryKey(os.urandom(16)): os.urandom(20) for _ in range(1500)}
     await put_all(store, wanted)
@@ -341,10 +392,12 @@ async def test_spaces_are_apart(backend: Backend) -> None:
     await two.put(A, b"two", b"two", HOUR_S)
     await two.put(B, b"two", b"two", HOUR_S)
     await two.claim("name", b"two")
+    await two.count("ledger", {"x": 2})
     assert await one.get(A) == b"one"
     assert await one.get(B) is None
     assert await listed(one) == {A: b"one"}
     assert await one.claim("name", b"one") == b"one"
+    assert await one.counts("ledger") == {}
     await two.delete([A])
     assert await one.get(A) == b"one"
     await two.delete([B])
@@ -362,6 +415,12 @@ async def test_closed(store: Store) -> None:
         await store.delete([A])
     with pytest.raises(StoreError):
         await store.claim("name", b"value")
+    with pytest.raises(StoreError):
+        await store.count("ledger", {"name": 1})
+    with pytest.raises(StoreError):
+        await store.counts("ledger")
+    with pytest.raises(StoreError):
+        await store.uncount("ledger", ["name"])
     with pytest.raises(StoreError):
         await listed(store)
 
@@ -411,11 +470,14 @@ async def test_reopened_keeps_everything(backend: Backend) -> None:
     first = await backend.store()
     await first.put(A, b"payload", b"record", HOUR_S)
     epoch = await first.claim("epoch", b"first")
+    await first.count("evidence", {"right": 2})
     await first.aclose()
     second = await backend.store()
     assert await second.get(A) == b"payload"
     assert await listed(second) == {A: b"record"}
     assert await second.claim("epoch", b"second") == epoch
+    await second.count("evidence", {"right": 1})
+    assert await second.counts("evidence") == {"right": 3}
 
 
 @pytest.mark.parametrize("kind", PERSISTENT)
@@ -425,3 +487,10 @@ async def test_claim_is_shared(backend: Backend) -> None:
         *(store.claim("epoch", b"%d" % number) for number, store in enumerate(stores * 5))
     )
     assert len(set(kept)) == 1
+
+
+@pytest.mark.parametrize("kind", PERSISTENT)
+async def test_counters_are_shared(backend: Backend) -> None:
+    stores = [await backend.store() for _ in range(4)]
+    await asyncio.gather(*(store.count("evidence", {"right": 1}) for store in stores * 5))
+    assert [await store.counts("evidence") for store in stores] == [{"right": 20}] * 4

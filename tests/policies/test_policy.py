@@ -12,7 +12,7 @@ from kindcache.policies.category import Prototypes
 from kindcache.policies.eligibility import EXACT_ONLY, FULL
 from kindcache.policies.facts import NO_DIRECTIVES, Origin
 from kindcache.policies.policy_values import resolve
-from kindcache.policies.verdict import Admit, Bypass, Hit, Reason, Refuse
+from kindcache.policies.verdict import Admit, Bypass, Hit, Miss, Reason, Refuse
 
 from .facts import NOW_S, a_call, a_candidate, an_answer, composed
 
@@ -71,6 +71,19 @@ def test_each_category_judges_by_its_own_figures() -> None:
     code, other = (replace(a_candidate(0.9), category=name) for name in ("code", "default"))
     assert isinstance(policy.judge("code", a_call(), [code], NOW_S), Hit)
     assert not isinstance(policy.judge("default", a_call(), [other], NOW_S), Hit)
+
+
+@pytest.mark.parametrize("closed", ["code", "default"])
+def test_a_bar_above_1_closes_what_guards_alone_decide(closed: str) -> None:
+    policy = composed(FILE)
+    stored = replace(a_candidate(0.96), category="default")
+    assert isinstance(policy.judge("code", a_call(), [stored], NOW_S), Hit)
+    policy.use_bars({closed: 1.01})
+    verdict = policy.judge("code", a_call(), [stored], NOW_S)
+    assert isinstance(verdict, Miss)
+    assert (verdict.reason, verdict.key) == (Reason.UNSURE, stored.key)
+    policy.use_bars({closed: 0.5})
+    assert isinstance(policy.judge("code", a_call(), [stored], NOW_S), Hit)
 
 
 def test_age_is_judged_by_the_category_of_today() -> None:

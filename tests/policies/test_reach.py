@@ -70,10 +70,10 @@ def test_what_only_watches_serves_nothing(asked: str, stored: str) -> None:
     policy = compose(loads(file, "f"))
     candidate = replace(a_candidate(0.99), category=stored)
     verdict = policy.judge(asked, a_call(), [candidate], NOW_S)
-    assert (verdict.reason, verdict.key) == ("shadow", candidate.key)  # type: ignore[union-attr]
+    assert (verdict.reason, verdict.key) == ("shadow", candidate.key)
     (ready,) = policy.shortlist(asked, a_call(), [candidate], NOW_S).ready
     scored = policy.judge_scored(asked, ready, 0.999)
-    assert (scored.reason, scored.key) == ("shadow", candidate.key)  # type: ignore[union-attr]
+    assert (scored.reason, scored.key) == ("shadow", candidate.key)
 
 
 def test_a_calibrated_bar_replaces_the_configured_one_and_the_higher_of_two_holds() -> None:

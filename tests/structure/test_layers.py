@@ -21,7 +21,7 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 # The web belongs to the adapters; the one client in cache/ asks for vectors.
 WEB = frozenset({"aiohttp", "fastapi", "httptools", "httpx", "httpx2", "starlette", "uvicorn"})
-MAY_USE_WEB = frozenset({"kindcache.cache.embedders.remote"})
+MAY_USE_WEB = frozenset({"kindcache.cache.embedders.remote", "kindcache.cache.scorers.remote"})
 
 # The one place that turns any failure of the cache into a miss.
 FAIL_OPEN = frozenset({"kindcache.cache.fail_open"})

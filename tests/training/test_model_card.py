@@ -47,7 +47,6 @@ def test_it_names_the_seed_and_the_longest_pair(card: str) -> None:
     assert f"Seed {train.SEED}," in card
     assert f"of {train.BATCH} pairs" in card
     assert f"more than {train.LONGEST} tokens a pair" in card
-    assert f"label smoothing {train.SMOOTHING}," in card
 
 
 @pytest.mark.parametrize(

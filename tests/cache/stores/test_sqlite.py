@@ -363,3 +363,19 @@ def test_a_killed_process_leaves_whole_entries(tmp_path: Path) -> None:
         return count
 
     assert asyncio.run(check()) > 10
+
+
+async def test_a_file_from_before_there_were_counters_is_read(
+    store: SqliteStore, path: Path, clock: FakeClock
+) -> None:
+    await store.put(A, b"payload", b"record", HOUR_S)
+    await store.aclose()
+    with sqlite3.connect(path) as older:
+        older.execute("DROP TABLE counters")
+    older.close()
+    again = SqliteStore(path, clock)
+    await again.open()
+    await again.count("ledger", {"name": 1})
+    assert await again.counts("ledger") == {"name": 1}
+    assert await again.get(A) == b"payload"
+    await again.aclose()

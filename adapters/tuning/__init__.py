@@ -1,0 +1,1 @@
+"""``kindcache tune``: from evidence to a proposed change of the policy file."""

@@ -1,0 +1,84 @@
+"""Things to remember for a while, here and in the store, so that restarts and others know them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .ports import Clock, Store
+
+
+class Notices:
+    """Keys with a figure each, until they expire. Bounded; in memory at once, in the store later.
+
+    ``ledger`` names the counters of the store that hold them; a counter's name is the key in
+    hexadecimal, "<", the figure, "@" and the expiry, both in seconds; its amount says nothing.
+    """
+
+    def __init__(self, ledger: str, clock: Clock, limit: int) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._limit = limit
+        self._kept: dict[bytes, tuple[float, float]] = {}  # figure, expiry
+        self._unsent: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._kept)
+
+    def get(self, key: bytes) -> float | None:
+        """Return the figure of ``key``, None when it is not known."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept[0]
+
+    def add(self, key: bytes, expires_s: float, figure: float = 0.0) -> bool:
+        """Keep ``key``; False when it is known with no smaller figure, or when there is no room."""
+        known = self.get(key)
+        if known is not None and known >= figure:
+            return False
+        if not self._take_in(key, figure, expires_s):
+            return False
+        self._unsent.add(f"{key.hex()}<{figure!r}@{int(expires_s)}")
+        return True
+
+    async def send(self, store: Store) -> None:
+        """Tell ``store`` what is new. Raises ``StoreError``; the next call tells it then."""
+        names = tuple(self._unsent)
+        if names:
+            await store.count(self._ledger, dict.fromkeys(names, 1))
+            self._unsent.difference_update(names)
+
+    async def read(self, store: Store) -> None:
+        """Take in what ``store`` knows, and drop what has expired. Raises ``StoreError``."""
+        names = await store.counts(self._ledger)
+        now_s = self._clock()
+        expired = []
+        for name in names:
+            match _parsed(name):
+                case (_, _, expires_s) if expires_s <= now_s:
+                    expired.append(name)
+                case (key, figure, expires_s):
+                    self._take_in(key, figure, expires_s)
+        self._kept = {key: kept for key, kept in self._kept.items() if kept[1] > now_s}
+        if expired:
+            await store.uncount(self._ledger, expired)
+
+    def _take_in(self, key: bytes, figure: float, expires_s: float) -> bool:
+        known = self._kept.get(key)
+        if known is not None:
+            figure, expires_s = max(figure, known[0]), max(expires_s, known[1])
+        elif len(self._kept) >= self._limit:
+            return False
+        self._kept[key] = (figure, expires_s)
+        return True
+
+
+def _parsed(name: str) -> tuple[bytes, float, float] | None:
+    """Read a counter's name; None for one that another version wrote."""
+    key, _, rest = name.partition("<")
+    figure, _, expires = rest.partition("@")
+    try:
+        return bytes.fromhex(key), float(figure), float(int(expires))
+    except ValueError:
+        return None

@@ -1,0 +1,113 @@
+"""Keeps answers that look planted to their own prompts: nobody gets them in other words.
+
+Runs when an answer is stored, after the caller has it. What can be said at once is; what needs
+further vectors is said in the background, and until then, or if it fails, only the same prompt to
+the letter finds the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ..policies.collision import NEAR, Part, collides, is_noise, parts
+from ..policies.policy import Policy
+from ..policies.steering import overrides
+from ..policies.verdict import Admit, Reason
+from .background import Background
+from .entry import Payload
+from .errors import EmbedderError
+from .events import Failed, KeptApart, Observer
+from .fingerprint import Ask
+from .memory import Memory
+from .ports import Embedder, Vector
+from .table import Entry
+
+LOOKED_AT = 5  # stored prompts that a new one might answer for: as many as a lookup proposes
+Near = Sequence[tuple[Entry, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """Takes answers in, with or without the vector that lets them be found by meaning."""
+
+    policy: Policy
+    memory: Memory
+    embedder: Embedder
+    observer: Observer
+    queue: Background
+
+    def admit(self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit) -> bool:
+        """Take in an answer and queue its write; False when too many writes are waiting."""
+        if vector is None or not self.policy[payload.category].poisoning_check:
+            return self.memory.admit(ask, payload, vector, verdict)
+        turns = () if ask.history is None else ask.history.turns
+        if any(overrides(text) for text in (payload.prompt, *turns)):
+            return self._apart(ask, payload, verdict, Reason.STEERING)
+        near = self._near(ask, payload, vector)
+        if near and is_noise(payload.prompt, [entry.prompt for entry, _ in near]):
+            return self._apart(ask, payload, verdict, Reason.COLLISION)
+        pieces = parts(payload.prompt, [entry.prompt for entry, _ in near]) if near else ()
+        if not pieces:
+            return self.memory.admit(ask, payload, vector, verdict)
+        if not self.memory.admit(ask, payload, None, verdict):
+            return False
+        job = partial(self._look_closer, ask, payload, vector, verdict, pieces, near)
+        if not self.queue.offer(job):
+            self.observer.notify(KeptApart(payload.category, Reason.BACKLOG))
+        return True
+
+    async def drain(self) -> None:
+        """Wait until everything taken in so far is where it will be found."""
+        await self.queue.drain()
+
+    def _near(self, ask: Ask, payload: Payload, vector: Vector) -> Near:
+        reach = self.policy.reach(payload.category)
+        found = self.memory.table.neighbours(reach, ask.partition, vector, LOOKED_AT, ask.history)
+        return [pair for pair in found if pair[1] >= NEAR and pair[0].key != ask.key]
+
+    def _apart(self, ask: Ask, payload: Payload, verdict: Admit, reason: Reason) -> bool:
+        admitted = self.memory.admit(ask, payload, None, verdict)
+        if admitted:
+            self.observer.notify(KeptApart(payload.category, reason))
+        return admitted
+
+    async def _look_closer(
+        self,
+        ask: Ask,
+        payload: Payload,
+        vector: Vector,
+        verdict: Admit,
+        pieces: Sequence[Part],
+        near: Near,
+    ) -> None:
+        try:
+            if await self._collides(ask, payload, pieces, near):
+                self.observer.notify(KeptApart(payload.category, Reason.COLLISION))
+                return
+        except EmbedderError as exc:
+            self.observer.notify(Failed("screen", type(exc).__name__))
+            self.observer.notify(KeptApart(payload.category, Reason.EMBEDDER))
+            return
+        entry = self.memory.table.get(ask.key)
+        # What was purged or replaced meanwhile must not come back.
+        if entry is not None and entry.created_s == payload.created_s:
+            self.memory.admit(ask, payload, vector, verdict)
+
+    async def _collides(
+        self, ask: Ask, payload: Payload, pieces: Sequence[Part], near: Near
+    ) -> bool:
+        whole = {bytes(entry.key): similarity for entry, similarity in near}
+        reach = self.policy.reach(payload.category)
+        for piece in pieces:
+            vector = await self.embedder.embed(piece.text)
+            if vector is None:
+                continue
+            found = self.memory.table.neighbours(
+                reach, ask.partition, vector, LOOKED_AT, ask.history
+            )
+            alone = {bytes(entry.key): similarity for entry, similarity in found}
+            if collides(piece, whole, alone):
+                return True
+        return False
