@@ -189,8 +189,8 @@ async def _measured(
         for seed in seeds:
             started = time.perf_counter()
             draws[seed] = await drawn(engine, queries, seed)
+            scorer.keep(part)
             print(f"draw {seed + 1}: {time.perf_counter() - started:.0f} s", file=sys.stderr)
-        scorer.keep(part)
         return draws
     finally:
         await service.lifecycle.aclose()
