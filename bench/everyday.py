@@ -31,6 +31,15 @@ from kindcache.cache.scorers.shipped import load as load_scorer
 SEED = 5
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 STREAMS = ("clinc150", "banking77")
+INTRODUCTION = """
+## Everyday duplicates
+
+Area under the curve on queries of people who set no traps: a query with another one of its key
+(label 1) against the same query with the nearest one of any other key (label 0), the worst of
+thousands. Keys are intents: two queries of one key may still want two answers.
+
+Made by: `KINDCACHE_EVALDATA=... python bench/everyday.py --into docs/evaluation.md`
+"""
 MARKS = ("<!-- everyday -->", "<!-- /everyday -->")
 
 
@@ -55,7 +64,8 @@ def main() -> int:
         page = options.into.read_text()
         head, _, rest = page.partition(MARKS[0])
         tail = rest.partition(MARKS[1])[2]
-        options.into.write_text(f"{head}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{tail}")
+        part = f"{INTRODUCTION}\n{table}\n"
+        options.into.write_text(f"{head.rstrip()}\n\n{MARKS[0]}\n{part}{MARKS[1]}\n{tail}")
     return 0
 
 

@@ -30,7 +30,7 @@ _OVERRIDES = re.compile(
     "|".join(
         (
             # what stands before no longer counts
-            rf"\b{_SET_ASIDE} (?:all |any |of |the |your |my |everything )*{_WHAT}\b",
+            rf"\b{_SET_ASIDE} (?:all |any |of |the |your |my |everything ){{0,6}}{_WHAT}\b",
             rf"[.?!:;]\s*{_SET_ASIDE} (?:that|this|it)\b",
             r"[.?!:;]\s*(?:scratch|strike|never ?mind) (?:that|this|the)\b",
             r"(?:^|[.?!:;\n]\s*)(?:override|new instructions?)\s*:",
@@ -56,7 +56,7 @@ _OVERRIDES = re.compile(
 )
 _DIRECTS = re.compile(
     r"(?:^|[.?!:;,\n]\s*|\b(?:so|and|but|then|just|please|only|instead|always|must|should)\s+)"
-    r"(?:just |only |please |instead |always |simply )*"
+    r"(?:just |only |please |instead |always |simply ){0,4}"
     r"(?:say|tell|claim|state|mention|recommend|insist|convince|pretend|assume|suppose|imagine|"
     r"pra(?:ise|y)|advise|promise|announce|declare|repeat|output|print|respond|reply|answer|explain|"
     r"give|use|take|include|point|send|sell|write|name|add|leak|list|make|be|stay|act|behave)\b"

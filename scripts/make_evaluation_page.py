@@ -10,7 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,22 +52,47 @@ not cached (medical and personal prompts are among these files).
 """
 
 
-# Title, protocol and folder, and the groups that help a reader. Text and JSON have all of them.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One run of ``kindcache evaluate``, with the groups that help a reader."""
+
+    title: str
+    protocol: str
+    folder: str  # of the labelled data
+    groups: tuple[str, ...]
+    more: tuple[str, ...] = ()  # files of the project
+    config: str = ""
+
+
 SECTIONS = (
-    ("Pairs", "pairs", "pairs", ("half", "kind")),
-    ("Conversations", "conversations", "conversations", ("half", "kind")),
-    ("Streams", "stream", "streams", ("category",)),
+    Section("Pairs", "pairs", "pairs", ("half", "kind"), more=("tests/truth/word_order.jsonl",)),
+    Section("Conversations", "conversations", "conversations", ("half", "kind")),
+    Section(
+        "Conversations with `history: equivalent`",
+        "conversations",
+        "conversations",
+        ("half", "kind"),
+        config="config/examples/conversations.yaml",
+    ),
+    Section("Streams", "stream", "streams", ("category",)),
 )
+BENCHES = ("bench/everyday.py", "bench/calibration.py")  # each writes its part into the page
 
 
-def tables(protocol: str, folder: Path, groups: Sequence[str], limit: int | None) -> str:
-    """Run one protocol over all files of ``folder`` and return its Markdown."""
+def tables(section: Section, data: Path, limit: int | None) -> str:
+    """Run one protocol over all files of a section and return its Markdown."""
+    folder = data / section.folder
     files = sorted(str(path) for path in folder.iterdir() if ".jsonl" in path.name)
-    command = [sys.executable, "-m", "kindcache.adapters.cli", "evaluate", protocol, *files]
-    command += [word for name in groups for word in ("--by", name)]
+    command = [sys.executable, "-m", "kindcache.adapters.cli", "evaluate", section.protocol]
+    command += [*files, *section.more]
+    command += [word for name in section.groups for word in ("--by", name)]
+    if section.config:
+        command += ["--config", section.config]
     if limit is not None:
         command += ["--limit", str(limit)]
-    done = subprocess.run([*command, "--markdown"], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [*command, "--markdown"], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     return done.stdout
 
 
@@ -81,11 +106,10 @@ def main() -> int:
     if not data or not Path(data).is_dir():
         print("KINDCACHE_EVALDATA must name the folder of labelled data", file=sys.stderr)
         return 1
-    sections = [
-        f"## {title}\n\n{tables(protocol, Path(data) / folder, groups, options.limit)}"
-        for title, protocol, folder, groups in SECTIONS
-    ]
+    sections = [f"## {s.title}\n\n{tables(s, Path(data), options.limit)}" for s in SECTIONS]
     options.output.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+    for bench in BENCHES if options.limit is None else ():
+        subprocess.run([sys.executable, bench, "--into", str(options.output)], check=True, cwd=ROOT)
     print(f"wrote {options.output}")
     return 0
 

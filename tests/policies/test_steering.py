@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kindcache.policies.steering import LONGEST, directs, overrides
@@ -86,3 +88,12 @@ def test_what_stands_behind_the_longest_text_is_not_read() -> None:
 )
 def test_directions(text: str, expected: bool) -> None:
     assert directs(text) is expected
+
+
+@pytest.mark.parametrize("piece", ["just ", "ignore all ", "so ", "you now ", "\n", "? ", "-"])
+def test_no_text_takes_long(piece: str) -> None:
+    text = (piece * LONGEST)[:LONGEST]
+    began = time.thread_time()  # other processes can only make it take longer by the clock
+    overrides(text)
+    directs(text)
+    assert time.thread_time() - began < 0.2  # quadratic time would be 0.7 s
