@@ -92,8 +92,10 @@ def _quantised(plain: Path, target: Path, wanted: NDArray[np.float64]) -> tuple[
 
 
 def _pairs() -> list[tuple[str, str]]:
+    reader = tokenizer(folder())
     lines = (OUT / "held.jsonl").read_text().splitlines()[:SAMPLE]
-    return [(row["b"], row["a"]) for row in map(json.loads, lines)]
+    pairs = [(row["b"], row["a"]) for row in map(json.loads, lines)]
+    return [pair for pair in pairs if len(read_pair(reader, *pair)[0]) <= WINDOW]
 
 
 def _torch_logits(model: Any) -> NDArray[np.float64]:
@@ -143,6 +145,7 @@ def _describe(target: Path, layers: int, recipe: str, agreement: float) -> None:
         "output": "logit",
         "files": {name: _sha256(target / name) for name in ("model.onnx", "tokenizer.json")},
         "agreement": round(agreement, 4),
+        "fusion": {"intercept": 0.0, "logit": 1.0, "similarity": 0.0},  # until it is calibrated
         "probes": probes,
     }
     (target / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")

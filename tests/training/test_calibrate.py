@@ -91,4 +91,19 @@ def test_it_writes_the_fusion_and_keeps_the_rest_of_the_description(
     assert written["fusion"]["logit"] > 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith("500 of 500 pairs")
-    assert len(shown) == 1 + len(calibrate.BARS)
+    assert len(shown) == 1 + len(calibrate.BARS) + len(calibrate.RATES)
+
+
+def test_held_back_pairs_certify_a_bar_by_the_rule_of_the_cache() -> None:
+    fusion = Fusion("test", 0.0, 1.0, 0.0)
+
+    def rows(probability: float, right: int, wrong: int) -> list[Row]:
+        odds = math.log(probability / (1 - probability))
+        labels = [1] * right + [0] * wrong
+        return [{"logit": odds, "cosine": 0.9, "label": label} for label in labels]
+
+    found = calibrate.certified([*rows(0.98, 400, 0), *rows(0.9, 100, 20)], fusion, 0.01)
+    bar, _, rest = found.partition(" ")
+    assert 0.9 < float(bar) <= 0.98
+    assert rest == "(0 of 400 wrong, at most 0.75%)"
+    assert calibrate.certified(rows(0.98, 200, 0), fusion, 0.01) == "none"
