@@ -36,19 +36,28 @@ wrongly, by the code that serves. This page is made by `scripts/make_evaluation_
 - A threshold that holds on one kind of text does not hold on another. These figures say what
   happened on these files. To know your own, run the same command on your own labelled prompts.
 
-How the shipped bar was chosen, and what that is worth: it is the lowest bar, in steps of 0.01, with
-under 1 % wrong hits when everything held back from training is asked as one stream
-(`training/held_stream.py`: 3 wrong of 363 hits, so that 2 % is not ruled out). A first bar of 0.93,
-chosen pair by pair, was dropped after its wrong hits on the streams below had been seen; several
-bars were tried on the dev halves on the way. The streams and the demo traffic are therefore not
-unseen. The pair model's word lists were written knowing a published error analysis of fow_cache,
-whose figures are optimistic for that (`training/MODEL_CARD.md`).
+How the shipped bar was chosen, and what that is worth: it is the bar that the pairs held back
+from training certify for 1.5 % wrong hits, by the rule of `max_error_rate`, rounded up
+(`training/calibrate.py`; `training/MODEL_CARD.md`). Those pairs are written traps and rewordings
+in about equal parts; of what was held back, asked as one stream of 5,300 prompts among siblings
+one word apart, 2 to 3 % of the hits are wrong at that bar (`training/held_stream.py`). The rate
+of 1.5 % was chosen with the figures of the dev halves and of earlier runs on the streams in view,
+so the streams and the demo traffic are not unseen; nothing was chosen on a final half. The pair
+model's word lists were written knowing a published error analysis of fow_cache, whose figures are
+optimistic for that.
 
-What is still served wrongly: pairs that differ in a word whose weight needs knowledge of the
-subject, which neither guards nor the pair model have. What is missed: prompts of one meaning that
-fall into two categories, since each category has an index of its own; pairs longer than the pair
-model was trained on; rewordings that need world knowledge; and everything in categories that are
-not cached (medical and personal prompts are among these files).
+**What is still served wrongly.** Questions that do not say which of two things they are about
+("How do I top up?": by card, by transfer), close relations, roles that changed places in a long
+sentence. In the streams, many wrong hits are queries that read alike under two labels ("Does it
+cost money to top up?" and "Is there a top up fee?" have two keys in banking77).
+
+**What is still missed.** Data labelled by intent calls "Is my withdrawal pending?" and "Why is my
+withdrawal pending?" one; the pair model does not, and refuses many right hits of the streams for
+that. It is suspicious of small changes in nearly equal texts, does not know all wordings that
+need knowledge of the world, and does not read pairs of more than 96 tokens. Categories that are
+not cached (medical and personal prompts are among these files) serve nothing, and prompts that
+the search does not find near enough are never judged. In conversations, an answer of the model in
+other words is another history, even under `history: equivalent`.
 """
 
 

@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from . import sameness, traps
+from . import light_changes, sameness, traps
 from .groups import Choice, Family, Group, Values, choose, fill, list_of, other_value
 from .sources import Pair
 
-DRESSED = 0.2  # share of texts, of either label, that get manners or noise
+DRESSES = (
+    sameness.courteous,
+    sameness.retyped,
+    sameness.mistyped,
+    light_changes.reopened,
+    light_changes.reopened,
+    light_changes.fronted,
+    light_changes.unarticled,
+)
+DRESSED = 0.3  # share of texts, of either label, that get manners or noise
 EQUALS = re.compile(
     r"(?i)\bbetween\b|\bdiffer|\bvs\b|\bversus\b|\bcompar|\btogether\b|\b(?:and|or) \{"
 )
@@ -133,9 +142,7 @@ class Drawer:
         texts = [pair.a, pair.b]
         for side in (0, 1):
             if self._random.random() < DRESSED:
-                change = self._random.choice(
-                    (sameness.courteous, sameness.retyped, sameness.mistyped)
-                )
+                change = self._random.choice(DRESSES)
                 texts[side] = change(texts[side], self._random) or texts[side]
         if self._random.random() < 0.5:
             texts.reverse()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from .lexicon import lexicon, splice, swap_in
+from .light_changes import drawn_in, fronted, owned, reopened, unarticled
 
 Change = Callable[[str, Random], str | None]
 
@@ -131,8 +132,13 @@ CHANGES: tuple[Change, ...] = (
     keyworded,
     reworded,
     turned,
+    reopened,
+    owned,
+    fronted,
+    drawn_in,
+    unarticled,
 )
-WEIGHTS = (5, 3, 3, 5, 2, 6, 4, 6, 3)
+WEIGHTS = (5, 3, 3, 5, 2, 6, 4, 6, 3, 14, 8, 8, 4, 4)
 
 
 def restate(text: str, random: Random) -> tuple[str, str] | None:

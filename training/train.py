@@ -35,6 +35,7 @@ PEAK = 2e-4  # learning rate of the top layer; each layer below has DECAY of it
 HEAD = 6e-4
 DECAY = 0.85
 WARM = 0.04
+GENTLY = 0.3  # of the peak rates, when a trained scorer goes on
 
 Batch = tuple[Any, Any, Any, Any]
 
@@ -45,11 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=38.0)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--go-on", action="store_true", help="from out/scorer.pt, more gently")
+    parser.add_argument("--first", type=int, default=0, help="leave the shards before this one")
     options = parser.parse_args(arguments)
     torch.manual_seed(SEED)
     torch.set_num_threads(options.threads)
     model = fresh(folder(), LAYERS)
-    train(model, options.steps, options.minutes * 60)
+    if options.go_on:
+        model.load_state_dict(torch.load(OUT / "scorer.pt", weights_only=True))
+    scale = GENTLY if options.go_on else 1.0
+    train(model, options.steps, options.minutes * 60, options.first, scale)
     save(model)
     return 0
 
@@ -61,14 +67,16 @@ def save(model: PairScorer) -> None:
     part.replace(OUT / "scorer.pt")
 
 
-def train(model: PairScorer, steps: int, limit_s: float) -> None:
-    """Take up to ``steps`` steps in up to ``limit_s`` seconds."""
+def train(
+    model: PairScorer, steps: int, limit_s: float, first: int = 0, scale: float = 1.0
+) -> None:
+    """Take up to ``steps`` steps in up to ``limit_s`` seconds; ``scale`` the peak rates."""
     optimiser = torch.optim.AdamW(_rates(model), weight_decay=0.01)
-    schedule = [group["lr"] for group in optimiser.param_groups]
+    schedule = [group["lr"] * scale for group in optimiser.param_groups]
     begun = time.monotonic()
     model.train()
     losses: list[float] = []
-    for step, (ids, kinds, mask, labels) in enumerate(_batches(tokenizer(folder()))):
+    for step, (ids, kinds, mask, labels) in enumerate(_batches(tokenizer(folder()), first)):
         done = max(step / steps, (time.monotonic() - begun) / limit_s)
         if done >= 1.0:
             break
@@ -103,11 +111,11 @@ def _rates(model: PairScorer) -> list[dict[str, Any]]:
     return [*groups, low, top]
 
 
-def _batches(reader: Tokenizer) -> Iterator[Batch]:
+def _batches(reader: Tokenizer, first: int) -> Iterator[Batch]:
     """Yield batches, shard by shard and round again; pairs of like length together."""
     random = Random(SEED)
     for number in count():
-        paths = sorted((OUT / "shards").glob("*.jsonl"))
+        paths = sorted((OUT / "shards").glob("*.jsonl"))[first:]
         path = paths[number % len(paths)]
         _say(f"shard {path.name}")
         rows = [json.loads(line) for line in path.read_text().splitlines()]
