@@ -37,14 +37,14 @@ wrongly, by the code that serves. This page is made by `scripts/make_evaluation_
   happened on these files. To know your own, run the same command on your own labelled prompts.
 
 How the shipped bar was chosen, and what that is worth: it is the bar that the pairs held back
-from training certify for 1.5 % wrong hits, by the rule of `max_error_rate`, rounded up
-(`training/calibrate.py`; `training/MODEL_CARD.md`). Those pairs are written traps and rewordings
-in about equal parts; of what was held back, asked as one stream of 5,300 prompts among siblings
-one word apart, 2 to 3 % of the hits are wrong at that bar (`training/held_stream.py`). The rate
-of 1.5 % was chosen with the figures of the dev halves and of earlier runs on the streams in view,
-so the streams and the demo traffic are not unseen; nothing was chosen on a final half. The pair
-model's word lists were written knowing a published error analysis of fow_cache, whose figures are
-optimistic for that.
+from training certify for 2 % wrong hits, by the rule of `max_error_rate`, rounded up
+(`training/calibrate.py`; `training/MODEL_CARD.md`); live data and prices have the one for 1 %.
+Those pairs are written traps and rewordings in about equal parts. What was held back, asked as
+one stream of 5,300 prompts among siblings one word apart, has more wrong hits at that bar
+(`training/held_stream.py`). The rate of 2 % was chosen with the figures of the dev halves and of
+earlier runs on the streams in view, so the streams and the demo traffic are not unseen; nothing
+was chosen on a final half. The pair model's word lists were written knowing a published error
+analysis of fow_cache, whose figures are optimistic for that.
 
 **What is still served wrongly.** Questions that do not say which of two things they are about
 ("How do I top up?": by card, by transfer), close relations, roles that changed places in a long
