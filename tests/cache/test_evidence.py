@@ -275,7 +275,7 @@ async def test_a_category_that_is_gone_is_kept_and_not_shown(
 ) -> None:
     process.note(300, chance=0.9)
     await process.evidence.keep()
-    without = Process(store, clock, text="defaults: {max_error_rate: 2%}")
+    without = Process(store, clock, text="defaults: {min_probability: 0.97, max_error_rate: 2%}")
     without.note(1)  # of a hit from before
     await without.evidence.keep()
     assert list(without.evidence.summary()) == ["default"]

@@ -152,7 +152,8 @@ def test_guards_alone_have_no_bar_to_tune(folder: Path, capsys: pytest.CaptureFi
 def test_a_file_that_cannot_be_edited_is_said_and_its_bars_shown(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "categories:\n  other: &own {ttl: 1d}\n  code: *own\n"
+    strict = "defaults: {min_probability: 0.97}\n"
+    text = f"{strict}categories:\n  other: &own {{ttl: 1d}}\n  code: *own\n"
     (folder / "policy.yaml").write_text(text)
     assert tune("--observations", "log.jsonl", "--rate", "1%") == 1
     shown = capsys.readouterr()

@@ -103,7 +103,7 @@ def test_the_default_category_alone_becomes_one_of_its_own(tally: MakeTally) -> 
 
 
 def test_the_default_category_alone_is_the_default_where_nobody_inherits(tally: MakeTally) -> None:
-    text = "categories:\n  prices:\n    min_probability: 0.98\n"
+    text = "defaults: {min_probability: 0.97}\ncategories:\n  prices:\n    min_probability: 0.98\n"
     tallies = {"default": tally((0.95, 900, 0)), "prices": poor(tally)}
     assert paths(text, tallies) == ["defaults.min_probability"]
     assert bars(offer(text, tallies))["default"] < 0.97
@@ -120,12 +120,17 @@ def test_a_category_that_no_bar_makes_safe_goes_into_shadow(tally: MakeTally) ->
     assert offer(offer(TEXT, tallies), tallies) == offer(TEXT, tallies)
 
 
+STRICT = "defaults: {min_probability: 0.97}\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "categories:\n  ? code\n  : ttl: 7d\n    quota: 5%\n",  # has no line for a first key
-        "categories:\n  code: &own\n    ttl: 7d\n  support: *own\n",  # changes another as well
-        "defaults: &own {ttl: 7d}\ncategories: {code: *own}\n",
+        STRICT
+        + "categories:\n  ? code\n  : ttl: 7d\n    quota: 5%\n",  # has no line for a first key
+        STRICT
+        + "categories:\n  code: &own\n    ttl: 7d\n  support: *own\n",  # changes another, too
+        "defaults: &own {ttl: 7d, min_probability: 0.97}\ncategories: {code: *own}\n",
     ],
 )
 def test_an_edit_that_would_say_something_else_is_not_offered(text: str, tally: MakeTally) -> None:
