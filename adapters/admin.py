@@ -62,6 +62,7 @@ class Admin:
             await _reply(send, 400, {"error": "an entry's id is the hex text of X-Cache-Entry"})
             return
         known = self._engine.memory.remove([key], "purged")
+        await self._engine.memory.writer.drain()
         await _reply(send, 200, {"removed": known})
 
     async def _purge(self, receive: Receive, send: Send) -> None:

@@ -194,6 +194,8 @@ class Engine:
         payload = self.memory.hot.get(key)
         if payload is not None:
             return payload
+        if self.memory.writer.is_deleting(key):
+            return Reason.PAYLOAD_MISSING
         known = self.memory.table.get(key)
         started = perf_counter()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class Writer:
         self._observer = observer
         self._queues: list[asyncio.Queue[Put | Delete]] = [asyncio.Queue() for _ in range(WORKERS)]
         self._tasks: list[asyncio.Task[None]] = []
+        self._deleting: Counter[EntryKey] = Counter()
         self.waiting = 0
 
     def start(self) -> None:
@@ -61,7 +63,12 @@ class Writer:
     def delete(self, keys: Iterable[EntryKey]) -> None:
         """Queue deletions. Never refused: what was removed must not come back at a restart."""
         for key in keys:
+            self._deleting[key] += 1
             self._enqueue(Delete(key))
+
+    def is_deleting(self, key: EntryKey) -> bool:
+        """Say whether what the store still has under ``key`` was removed, and is about to go."""
+        return key in self._deleting
 
     async def drain(self) -> None:
         """Wait until everything queued so far is written or has failed."""
@@ -91,7 +98,14 @@ class Writer:
                     await self._do(job)
             finally:
                 self.waiting -= 1
+                if isinstance(job, Delete):
+                    self._deleted(job.key)
                 queue.task_done()
+
+    def _deleted(self, key: EntryKey) -> None:
+        self._deleting[key] -= 1
+        if not self._deleting[key]:
+            del self._deleting[key]
 
     async def _do(self, job: Put | Delete) -> None:
         try:

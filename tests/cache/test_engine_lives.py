@@ -181,3 +181,20 @@ async def test_before_the_examples_are_learnt_the_undecided_is_read_but_not_stor
         assert len(at.engine.memory.table) == 1
         await fill(at.engine, request(CODE))
         await found(at.engine, request(SAME_CODE))
+
+
+@pytest.mark.parametrize("words", [CODE, SAME_CODE])
+async def test_what_was_removed_is_not_served_while_its_deletion_waits(
+    words: str, clock: FakeClock
+) -> None:
+    async with running(clock) as at:
+        await fill(at.engine, request(CODE))
+        key = (await found(at.engine, request(CODE))).ask.key
+        await at.engine.memory.writer.drain()
+        at.engine.memory.remove([key], "purged")
+        assert at.engine.memory.writer.is_deleting(key)
+        release(at.engine, await leading(at.engine, request(words)))
+        await at.engine.memory.writer.drain()
+        assert not at.engine.memory.writer.is_deleting(key)
+        await fill(at.engine, request(CODE))
+        await found(at.engine, request(CODE))
