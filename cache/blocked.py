@@ -74,6 +74,10 @@ class Blocked:
         """Say whether ``pair`` is blocked."""
         return self._pairs.get(pair) is not None
 
+    def watches(self, key: EntryKey) -> bool:
+        """Say whether some answer under ``key`` was withdrawn."""
+        return self._answers.get(key) is not None
+
     def withdrawn(self, key: EntryKey, created_s: float) -> bool:
         """Say whether the answer under ``key`` must not be given to anyone."""
         if not self._answers:

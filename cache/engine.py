@@ -116,8 +116,11 @@ class Engine:
 
     async def _exact(self, ask: Ask, trace: Trace) -> Found | Miss:
         payload = await self._payload(ask.key, trace)
+        if payload is Reason.PAYLOAD_MISSING:
+            leaving = self.memory.writer.is_deleting(ask.key) and self.blocked.watches(ask.key)
+            return Miss(Reason.BLOCKED if leaving else Reason.NEW, "")
         if isinstance(payload, Reason):
-            return Miss(Reason.NEW if payload is Reason.PAYLOAD_MISSING else payload, "")
+            return Miss(payload, "")
         if self.blocked.withdrawn(ask.key, payload.created_s):
             return Miss(Reason.BLOCKED, payload.category)
         if not self.policy.serves_exact(ask.call, payload.category):
