@@ -12,7 +12,7 @@ from functools import partial
 
 from ..cache.background import Background
 from ..cache.blocked import pair
-from ..cache.comparing import Comparison, certainty, compare, sole_text
+from ..cache.comparing import Comparison, compare, sole_text
 from ..cache.engine import Engine
 from ..cache.errors import EmbedderError, OwnCallError
 from ..cache.events import Failed, NotCompared, Trace
@@ -21,7 +21,7 @@ from ..cache.ports import AnswerJudge, EntryKey
 from ..cache.settling import Received, Ruling, carry_out, note_standing, rule
 from ..policies.comparable import comparable
 from ..policies.observation import Source
-from ..policies.verdict import Miss, Reason, Tier
+from ..policies.verdict import Miss, Reason, Tier, certainty
 from .asgi import Scope
 from .dialects.dialect import Dialect
 from .own_calls import OwnCalls

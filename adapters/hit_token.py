@@ -13,15 +13,15 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import msgspec
 
 from ..cache.blocked import Pair, pair
-from ..cache.comparing import certainty
+from ..cache.fact import DAY_S
 from ..cache.feedback import Judged
 from ..cache.outcome import Found
 from ..cache.ports import EntryKey
 from ..cache.scope import Principal, Scoping, digest
-from ..policies.verdict import Tier
+from ..policies.verdict import Tier, certainty
 
 HEADER = b"x-cache-hit-token"
-LIFE_S = 7 * 86400.0
+LIFE_S = 7 * DAY_S
 _VERSION = b"\x01"
 _MAC_BYTES = 16
 _PURPOSE = b"kindcache: token of a hit, version 1"  # no other key is derived with these words

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from .fact import DAY_S
 from .ports import Clock
-
-DAY_S = 86400.0
 
 
 class DailyBudget:

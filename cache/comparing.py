@@ -13,7 +13,7 @@ from functools import partial
 from ..policies.comparable import comparable
 from ..policies.observation import Observation, Source
 from ..policies.tally import bin_of, first_edge
-from ..policies.verdict import Hit, Miss, Reason
+from ..policies.verdict import Miss, Reason, certainty
 from .background import Background
 from .engine import Engine
 from .entry import Answer, Payload, decode_payload
@@ -117,12 +117,6 @@ def sole_text(answer: Answer) -> str | None:
         return None
     text = answer.choices[0].text
     return text if text and len(text) <= MOST_CHARS else None
-
-
-def certainty(verdict: Hit | Miss) -> float:
-    """Return how probable the judge found the same answer; without a scorer, the similarity."""
-    chance = verdict.similarity if verdict.probability is None else verdict.probability
-    return 0.0 if chance is None else chance
 
 
 def _is_watched(miss: Miss) -> bool:

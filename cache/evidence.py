@@ -14,7 +14,7 @@ from ..policies.calibration import Bar, Cell, bars, bin_of, cell_of
 from ..policies.drift import broken, tightened
 from ..policies.observation import Observation
 from ..policies.policy import Policy
-from ..policies.verdict import Hit, Tier
+from ..policies.verdict import Hit, Tier, certainty
 from .errors import StoreError
 from .events import BarMoved, Event, Failed, LookedUp, Observer, Verified
 from .fact import DAY_S, Fact, Sent
@@ -70,8 +70,8 @@ class Evidence:
         """Count hits by meaning."""
         match event:
             case LookedUp(Hit(tier=Tier.SEMANTIC) as hit):
-                chance = hit.similarity if hit.probability is None else hit.probability
-                self._ledger.add(Fact(self._today(), hit.category, Sent(bin_of(chance))))
+                sent = Sent(bin_of(certainty(hit)))
+                self._ledger.add(Fact(self._today(), hit.category, sent))
 
     async def keep(self) -> None:
         """Exchange evidence with the store and set the bars. Called once a tick."""

@@ -94,6 +94,12 @@ class Miss:
     key: bytes | None = None  # the entry that this probability speaks of
 
 
+def certainty(verdict: Hit | Miss) -> float:
+    """Return how probable the judge found the same answer; without a scorer, the similarity."""
+    chance = verdict.similarity if verdict.probability is None else verdict.probability
+    return 0.0 if chance is None else chance
+
+
 @dataclass(frozen=True, slots=True)
 class Bypass:
     """The cache takes no part: neither looked up nor stored."""

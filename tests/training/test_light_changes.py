@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from training import light_changes, sameness
+from training import sameness
 from training.light_changes import drawn_in, fronted, owned, reopened, unarticled
 
 
@@ -55,4 +55,3 @@ def test_an_article_is_left_out_and_no_word_is_cut() -> None:
 def test_they_are_among_the_changes_by_rule() -> None:
     assert {reopened, owned, fronted, drawn_in, unarticled} <= {*sameness.CHANGES}
     assert len(sameness.CHANGES) == len(sameness.WEIGHTS)
-    assert light_changes.__doc__
