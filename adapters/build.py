@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ..cache.answer_similarity import SimilarityJudge
 from ..cache.background import Background
-from ..cache.blocked import Blocked
-from ..cache.budget import DailyBudget
 from ..cache.canonical import Substitution
-from ..cache.comparing import Comparing
 from ..cache.deciding import Decider
 from ..cache.embedders.choose import choose
 from ..cache.engine import Engine
 from ..cache.events import Observers
-from ..cache.evidence import Evidence
-from ..cache.fact import instrument
 from ..cache.hot import HotPayloads
 from ..cache.identity import Identity
 from ..cache.index.category import CategoryIndex
+from ..cache.learning.answer_similarity import SimilarityJudge
+from ..cache.learning.blocked import Blocked
+from ..cache.learning.budget import DailyBudget
+from ..cache.learning.comparing import Comparing
+from ..cache.learning.evidence import Evidence
+from ..cache.learning.fact import instrument
 from ..cache.lifecycle import Example, Lifecycle
 from ..cache.memory import Memory
 from ..cache.ports import AnswerJudge, Clock, Embedder, PairScorer, Store

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..cache.background import Background
-from ..cache.blocked import pair
-from ..cache.comparing import Comparison, compare, sole_text
 from ..cache.engine import Engine
 from ..cache.errors import EmbedderError, OwnCallError
 from ..cache.events import Failed, NotCompared, Trace
+from ..cache.learning.blocked import pair
+from ..cache.learning.comparing import Comparison, compare, sole_text
 from ..cache.outcome import Found, Lead
 from ..cache.ports import AnswerJudge, EntryKey
 from ..cache.settling import Received, Ruling, carry_out, note_standing, rule

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cache.background import Background
-from ..cache.comparing import Comparing
 from ..cache.fail_open import fail_open
+from ..cache.learning.comparing import Comparing
 from ..cache.outcome import Found, Lead
 from ..cache.ports import AnswerJudge
 from ..cache.settling import Ruling

@@ -12,9 +12,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from ..cache.blocked import Pair, pair
-from ..cache.fact import DAY_S
-from ..cache.feedback import Judged
+from ..cache.learning.blocked import Pair, pair
+from ..cache.learning.fact import DAY_S
+from ..cache.learning.feedback import Judged
 from ..cache.outcome import Found
 from ..cache.ports import EntryKey
 from ..cache.scope import Principal, Scoping, digest

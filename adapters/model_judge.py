@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from ..cache.comparing import sole_text
 from ..cache.entry import Answer
 from ..cache.errors import BudgetSpent, JudgeError, OwnCallError
+from ..cache.learning.comparing import sole_text
 from .asgi import Scope
 from .dialects.dialect import Dialect
 from .own_calls import OwnCalls

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from ..cache.budget import DailyBudget
 from ..cache.errors import BudgetSpent, KindcacheError, OwnCallError
 from ..cache.events import Observer, OwnCall
+from ..cache.learning.budget import DailyBudget
 from ..cache.settling import Received
 from .asgi import App, Message, Scope, without
 from .dialects.dialect import Dialect

@@ -12,15 +12,15 @@ from time import perf_counter
 from ..policies.eligibility import Access
 from ..policies.policy import Policy
 from ..policies.verdict import Bypass, Hit, Miss, Reason
-from .blocked import Blocked
 from .deciding import Decider
 from .entry import Payload, decode_payload
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed, LookedUp, Observer, Trace
-from .evidence import Evidence
 from .fail_open import fail_open
 from .fingerprint import Ask
 from .identity import Identity, Request
+from .learning.blocked import Blocked
+from .learning.evidence import Evidence
 from .memory import Memory
 from .outcome import Aside, Follow, Found, Lead, Outcome
 from .ports import Clock, Embedder, EntryKey, Store, Vector

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ...cache.errors import StoreError
-from ...cache.fact import instrument
+from ...cache.learning.fact import instrument
 from ...cache.ports import Clock
 from ...cache.scorers import shipped
 from ...config.load import default_path, load

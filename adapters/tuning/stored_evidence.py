@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...cache.errors import StoreError
-from ...cache.fact import DAY_S, decode
-from ...cache.ledger import NAME
+from ...cache.learning.fact import DAY_S, decode
+from ...cache.learning.ledger import NAME
 from ...cache.stores import sqlite_file
 from ...config.service_settings import StoreSettings
 from ...config.settings import Settings

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindcache.adapters.hit_token import BadToken, HitTokens
-from kindcache.cache.blocked import pair
 from kindcache.cache.entry import Answer, Payload
 from kindcache.cache.events import Trace
 from kindcache.cache.fingerprint import Ask
+from kindcache.cache.learning.blocked import pair
 from kindcache.cache.outcome import Found
 from kindcache.cache.ports import EntryKey, PartitionKey
 from kindcache.cache.scope import Principal, Scope, Scoping

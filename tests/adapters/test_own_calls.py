@@ -9,10 +9,10 @@ import pytest
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.adapters.own_calls import OwnCalls
-from kindcache.cache.budget import DailyBudget
 from kindcache.cache.entry import Answer
 from kindcache.cache.errors import BudgetSpent, KindcacheError, OwnCallError
 from kindcache.cache.events import OwnCall
+from kindcache.cache.learning.budget import DailyBudget
 from kindcache.policies.verdict import Reason
 from tests.cache.small_engine import Seen
 from tests.conftest import FakeClock

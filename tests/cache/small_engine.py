@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kindcache.cache.background import Background
-from kindcache.cache.blocked import Blocked
 from kindcache.cache.deciding import Decider
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
@@ -17,10 +16,11 @@ from kindcache.cache.engine import Engine
 from kindcache.cache.entry import Answer, Choice, Payload
 from kindcache.cache.errors import StoreError
 from kindcache.cache.events import Event
-from kindcache.cache.evidence import Evidence
 from kindcache.cache.hot import HotPayloads
 from kindcache.cache.identity import Identity, Request
 from kindcache.cache.index.category import CategoryIndex
+from kindcache.cache.learning.blocked import Blocked
+from kindcache.cache.learning.evidence import Evidence
 from kindcache.cache.memory import Memory
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import Clock, Embedder, Encoder, EntryKey, Store

@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from kindcache.adapters.hit_token import LIFE_S
-from kindcache.cache.feedback import TAKEN_PER_DAY
+from kindcache.cache.learning.feedback import TAKEN_PER_DAY
 from tests.conftest import FakeClock
 from tests.drivers import AsgiDriver, Exchange, ScriptedUpstream, serve
 from tests.drivers.cached import KEY, SECRET, proxied

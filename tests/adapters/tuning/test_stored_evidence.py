@@ -12,8 +12,8 @@ import pytest
 from kindcache.adapters.registry import make_store
 from kindcache.adapters.tuning.stored_evidence import counts, kept
 from kindcache.cache.errors import StoreError
-from kindcache.cache.fact import DAY_S, Fact, Sent, encode
-from kindcache.cache.ledger import NAME
+from kindcache.cache.learning.fact import DAY_S, Fact, Sent, encode
+from kindcache.cache.learning.ledger import NAME
 from kindcache.cache.ports import Store
 from kindcache.config.load import loads
 from kindcache.config.settings import Settings

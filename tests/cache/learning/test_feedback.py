@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from kindcache.cache import blocked as blocked_module
-from kindcache.cache import feedback as feedback_module
-from kindcache.cache.blocked import Blocked, pair
 from kindcache.cache.engine import Engine
 from kindcache.cache.events import Removed
-from kindcache.cache.evidence import Evidence
-from kindcache.cache.feedback import (
+from kindcache.cache.learning import blocked as blocked_module
+from kindcache.cache.learning import feedback as feedback_module
+from kindcache.cache.learning.blocked import Blocked, pair
+from kindcache.cache.learning.evidence import Evidence
+from kindcache.cache.learning.feedback import (
     COUNTED_PER_DAY,
     TAKEN_PER_DAY,
     Allowance,

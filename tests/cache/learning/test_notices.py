@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindcache.cache.notices import Notices
+from kindcache.cache.learning.notices import Notices
 from tests.cache.small_engine import TroubledStore, down
 from tests.conftest import FakeClock
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from kindcache.cache import evidence as evidence_module
-from kindcache.cache import ledger as ledger_module
 from kindcache.cache.events import BarMoved, Failed, LookedUp, Trace, Verified
-from kindcache.cache.evidence import Evidence
+from kindcache.cache.learning import evidence as evidence_module
+from kindcache.cache.learning import ledger as ledger_module
+from kindcache.cache.learning.evidence import Evidence
 from kindcache.policies.calibration import NOTHING
 from kindcache.policies.observation import Observation, Source
 from kindcache.policies.policy import Policy
 from kindcache.policies.verdict import Hit, Miss, Reason, Tier
 from tests.conftest import FakeClock
 
-from .small_engine import Seen, TroubledStore, down, policy
+from ..small_engine import Seen, TroubledStore, down, policy
 
 pytestmark = pytest.mark.anyio
 

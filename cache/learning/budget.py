@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..ports import Clock
 from .fact import DAY_S
-from .ports import Clock
 
 
 class DailyBudget:

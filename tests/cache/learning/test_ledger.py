@@ -8,15 +8,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from kindcache.cache import ledger as ledger_module
 from kindcache.cache.errors import StoreError
-from kindcache.cache.fact import Fact, Sent
-from kindcache.cache.ledger import NAME, Ledger
+from kindcache.cache.learning import ledger as ledger_module
+from kindcache.cache.learning.fact import Fact, Sent
+from kindcache.cache.learning.ledger import NAME, Ledger
 from kindcache.policies.calibration import Cell
 from kindcache.policies.observation import Source
 from tests.conftest import FakeClock
 
-from .small_engine import TroubledStore, down
+from ..small_engine import TroubledStore, down
 
 pytestmark = pytest.mark.anyio
 

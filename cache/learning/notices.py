@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .ports import Clock, Store
+from ..ports import Clock, Store
 
 
 class Notices:

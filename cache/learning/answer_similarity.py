@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
-from ..policies.contradiction import contradict
-from .errors import EmbedderError, JudgeError
-from .ports import Embedder, Matrix
+from ...policies.contradiction import contradict
+from ..errors import EmbedderError, JudgeError
+from ..ports import Embedder, Matrix
 
 PART_CHARS = 600  # of English about 150 tokens: fits the window of the smallest models
 MOST_PARTS = 8  # of one answer; each costs a run of the embedder

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ..ports import Store
 from .fact import Fact, day_of, decode, encode
-from .ports import Store
 
 NAME = "evidence"
 MOST_WAITING = 20_000  # different facts; about 4 MB while the store is away

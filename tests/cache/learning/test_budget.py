@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kindcache.cache.budget import DAY_S, DailyBudget
+from kindcache.cache.learning.budget import DailyBudget
+from kindcache.cache.learning.fact import DAY_S
 from tests.conftest import FakeClock
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindcache.cache.embedders.hashing import HashingEncoder
-from kindcache.cache.fact import Fact, Sent, day_of, decode, encode, instrument
+from kindcache.cache.learning.fact import Fact, Sent, day_of, decode, encode, instrument
 from kindcache.policies.calibration import Cell
 from kindcache.policies.fusion import Fusion
 from kindcache.policies.observation import Source
 from kindcache.policies.tally import COUNT
 
-from .small_engine import batcher
+from ..small_engine import batcher
 
 cells = st.builds(
     Cell, st.sampled_from(Source), st.integers(0, COUNT), st.booleans(), st.integers(0, COUNT + 1)

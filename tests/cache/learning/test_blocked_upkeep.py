@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kindcache.cache import lifecycle as lifecycle_module
-from kindcache.cache.blocked import pair
 from kindcache.cache.events import Failed
+from kindcache.cache.learning.blocked import pair
 from kindcache.policies.verdict import Reason
 from tests.cache.small_engine import TroubledStore, down, fill, found, leading, request
 from tests.cache.test_lifecycle import CODE, SAME_CODE, Kept, opened, until

@@ -11,12 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import NewType
 
-from .fingerprint import Ask
-from .normal_form import nfc
+from ..fingerprint import Ask
+from ..normal_form import nfc
+from ..ports import Clock, EntryKey, PartitionKey, Store
+from ..scope import digest
+from ..table import Entry
 from .notices import Notices
-from .ports import Clock, EntryKey, PartitionKey, Store
-from .scope import digest
-from .table import Entry
 
 LIMIT = 20_000  # of either kind: about 10 MB
 

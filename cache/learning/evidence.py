@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..policies.calibration import Bar, Cell, bars, bin_of, cell_of
-from ..policies.drift import broken, tightened
-from ..policies.observation import Observation
-from ..policies.policy import Policy
-from ..policies.verdict import Hit, Tier, certainty
-from .errors import StoreError
-from .events import BarMoved, Event, Failed, LookedUp, Observer, Verified
+from ...policies.calibration import Bar, Cell, bars, bin_of, cell_of
+from ...policies.drift import broken, tightened
+from ...policies.observation import Observation
+from ...policies.policy import Policy
+from ...policies.verdict import Hit, Tier, certainty
+from ..errors import StoreError
+from ..events import BarMoved, Event, Failed, LookedUp, Observer, Verified
+from ..fail_open import fail_open
+from ..ports import Clock, Store
 from .fact import DAY_S, Fact, Sent
-from .fail_open import fail_open
 from .findings import Findings
 from .ledger import Ledger
-from .ports import Clock, Store
 
 READ_EVERY_TICKS = 30  # what other processes learnt is known after so long
 HITS_EVERY_TICKS = 10  # hits alone are not worth a write in each tick

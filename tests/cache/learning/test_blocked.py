@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from kindcache.cache.blocked import Blocked, pair, wording
 from kindcache.cache.deciding import Decider
 from kindcache.cache.engine import Engine
+from kindcache.cache.learning.blocked import Blocked, pair, wording
 from kindcache.cache.outcome import Follow, Found
 from kindcache.cache.ports import EntryKey, PartitionKey
 from kindcache.cache.settling import release, settle

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 
-from ..policies.calibration import Cell
-from ..policies.tally import EDGES
-from .ports import Embedder, PairScorer
+from ...policies.calibration import Cell
+from ...policies.tally import EDGES
+from ..ports import Embedder, PairScorer
 
 DAY_S = 86400.0
 _FORMAT = 1

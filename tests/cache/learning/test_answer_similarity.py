@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindcache.cache.answer_similarity import MOST_PARTS, PART_CHARS, SimilarityJudge, parts
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.errors import JudgeError
+from kindcache.cache.learning.answer_similarity import (
+    MOST_PARTS,
+    PART_CHARS,
+    SimilarityJudge,
+    parts,
+)
 from tests.cache.small_engine import batcher
 
 pytestmark = pytest.mark.anyio

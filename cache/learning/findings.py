@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..policies.calibration import Cell, Tally, bin_of
-from ..policies.drift import LONGEST_DAYS, Daily
-from ..policies.observation import Source
-from ..policies.wilson import wilson
+from ...policies.calibration import Cell, Tally, bin_of
+from ...policies.drift import LONGEST_DAYS, Daily
+from ...policies.observation import Source
+from ...policies.wilson import wilson
 from .fact import Fact, Sent
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from kindcache.cache.background import Background
-from kindcache.cache.comparing import MOST_CHARS, Comparing
 from kindcache.cache.entry import Answer, Choice, ToolCall
 from kindcache.cache.errors import JudgeError
 from kindcache.cache.events import Failed, NotCompared, Verified
+from kindcache.cache.learning.comparing import MOST_CHARS, Comparing
 from kindcache.cache.outcome import Lead
 from kindcache.cache.settling import Received, carry_out, rule
 from kindcache.policies.verdict import Reason

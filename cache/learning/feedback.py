@@ -11,12 +11,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from ..policies.observation import Observation, Source
+from ...policies.observation import Observation, Source
+from ..engine import Engine
+from ..ports import EntryKey
+from ..scope import Principal
 from .blocked import Pair
-from .engine import Engine
 from .fact import DAY_S
-from .ports import EntryKey
-from .scope import Principal
 
 COUNTED_PER_DAY = 20  # of one principal, right and wrong each, that become evidence
 TAKEN_PER_DAY = 200  # of one principal, right and wrong each, that have any effect

@@ -10,18 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..policies.comparable import comparable
-from ..policies.observation import Observation, Source
-from ..policies.tally import bin_of, first_edge
-from ..policies.verdict import Miss, Reason, certainty
-from .background import Background
-from .engine import Engine
-from .entry import Answer, Payload, decode_payload
-from .errors import CorruptRecord, JudgeError, StoreError
-from .events import Failed, NotCompared
-from .outcome import Lead
-from .ports import AnswerJudge, EntryKey
-from .settling import Ruling
+from ...policies.comparable import comparable
+from ...policies.observation import Observation, Source
+from ...policies.tally import bin_of, first_edge
+from ...policies.verdict import Miss, Reason, certainty
+from ..background import Background
+from ..engine import Engine
+from ..entry import Answer, Payload, decode_payload
+from ..errors import CorruptRecord, JudgeError, StoreError
+from ..events import Failed, NotCompared
+from ..outcome import Lead
+from ..ports import AnswerJudge, EntryKey
+from ..settling import Ruling
 
 # Below it nothing is compared: no bar will ever be that low. An edge of the evidence's bins, so
 # that every bin above it is seen in full.
