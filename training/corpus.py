@@ -1,6 +1,6 @@
 """Builds the training shards and the held-back slice.
 
-``python -m training.corpus --data EVALDATA [--shards 16] [--first 0]`` writes
+``python -m training.corpus --data EVALDATA [--shards 16] [--first 0] [--often close]`` writes
 ``out/shards/NN.jsonl`` and ``out/held.jsonl``. The same files and seed give the same shards.
 """
 
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the evaluation data")
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--first", type=int, default=0, help="leave the shards before this one")
+    parser.add_argument("--often", help="draw more of the files whose name begins so")
     options = parser.parse_args(arguments)
     banned = sources.evaluation_prompts(options.data)
     public = [sources.read(options.data, name, banned) for name in sources.FILES]
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     strangers = near_strangers(train, [g for s in public for g in s.groups], values, Random(SEED))
     for number in range(options.first, options.shards):
         random = Random(SEED + 1 + number)
-        drawer = Drawer(train, values, strangers, random)
+        drawer = Drawer(train, values, strangers, random, options.often)
         pairs = _mixed(drawer, [_trained(s) for s in public], banned, SHARD, random, SHARES)
         _write(OUT / "shards" / f"{number:02}.jsonl", pairs)
     random = Random(SEED)
@@ -84,7 +85,7 @@ SHARES = {
     "slot": 8,
     "exchange": 4,
     "restated": 24,
-    "altered": 6,
+    "altered": 8,
     "reworded trap": 4,
     "stranger": 7,
     "random": 2,

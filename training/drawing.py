@@ -15,19 +15,29 @@ DRESSES = (
     sameness.courteous,
     sameness.retyped,
     sameness.mistyped,
+    sameness.hummed,
     light_changes.reopened,
     light_changes.reopened,
     light_changes.fronted,
     light_changes.unarticled,
 )
+# Share of the equal pairs that are the closest wordings. As many contrasts are close: else a small
+# change would speak for a label by itself.
+CLOSE = 0.5
 DRESSED = 0.3  # share of texts, of either label, that get manners or noise
 EQUALS = re.compile(
     r"(?i)\bbetween\b|\bdiffer|\bvs\b|\bversus\b|\bcompar|\btogether\b|\b(?:and|or) \{"
 )
 
 
+OFTEN = 3  # times the draws of other families, for those of the files that are asked for
+
+
 class Drawer:
-    """Draws pairs. Every method returns one pair, or None where the draw has no such pair."""
+    """Draws pairs. Every method returns one pair, or None where the draw has no such pair.
+
+    Families of files whose name begins with ``often`` are drawn more often.
+    """
 
     def __init__(
         self,
@@ -35,13 +45,17 @@ class Drawer:
         values: Values,
         strangers: Sequence[tuple[Group, Group]],
         random: Random,
+        often: str | None = None,
     ) -> None:
         self._families = families
         self._values = values
         self._strangers = strangers
         self._random = random
         self._places = [
-            (f, g) for f in families for g in f.groups for _ in range(1 + 2 * _worded(g, values))
+            (f, g)
+            for f in families
+            for g in f.groups
+            for _ in range((1 + 2 * _worded(g, values)) * _weight(f, often))
         ]
         self._many = [(f, g) for f, g in self._places if len(g.variants) > 1]
         self._slotted = [(f, g) for f, g in self._places if g.slots]
@@ -57,6 +71,8 @@ class Drawer:
         family, group = self._random.choice(self._many)
         chosen = choose(group.slots, self._values, self._random)
         one, two = self._random.sample(group.variants, 2)
+        if self._random.random() < CLOSE:
+            two = _nearest(one, [variant for variant in group.variants if variant != one])
         return self._pair(family, one, two, chosen, chosen, 1, "equal")
 
     def contrast(self) -> Pair | None:
@@ -153,8 +169,7 @@ class Drawer:
         one = self._random.choice(group.variants)
         if self._random.random() < 0.4:
             return one, self._random.choice(other.variants)
-        words = set(one.lower().split())
-        return one, max(other.variants, key=lambda v: _overlap(words, set(v.lower().split())))
+        return one, _nearest(one, other.variants)
 
     def _filled(self, group: Group, chosen: Choice) -> str:
         return fill(self._random.choice(group.variants), chosen, self._random)
@@ -189,6 +204,16 @@ def _worded(group: Group, values: Values) -> bool:
     """Say whether a slot of ``group`` has values that are spelled in several ways."""
     lists = [values[name] for slot in group.slots if (name := list_of(slot, values))]
     return any(sum(map(len, found)) > 1.6 * len(found) for found in lists)
+
+
+def _weight(family: Family, often: str | None) -> int:
+    return OFTEN if often and family.source.startswith(often) else 1
+
+
+def _nearest(text: str, others: Sequence[str]) -> str:
+    """Return the one of ``others`` that has the most words in common with ``text``."""
+    words = set(text.lower().split())
+    return max(others, key=lambda other: _overlap(words, set(other.lower().split())))
 
 
 def _overlap(one: set[str], two: set[str]) -> float:

@@ -15,6 +15,7 @@ FILLERS = frozenset(
     "the a an of do does did is are was were i my me to for can could you please in it there would "
     "be what how which".split()
 )
+BESIDE = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuiopqsdfghjkldxcvbnmn", strict=True))
 KEEP = frozenset("not no without never from to before after than except".split())
 
 
@@ -68,10 +69,25 @@ def mistyped(text: str, random: Random) -> str | None:
                 word[:at] + word[at + 1 :],
                 word[:at] + word[at + 1] + word[at] + word[at + 2 :],
                 word[:at] + word[at] + word[at:],
+                word[:at] + BESIDE[word[at]] + word[at + 1 :],
             )
         )
         text = text[: match.start()] + typo + text[match.end() :]
     return text
+
+
+def hummed(text: str, random: Random) -> str | None:
+    """Put in what people say while they think, as dictation writes it down."""
+    gaps = [gap.start() for gap in re.finditer(r"(?<=[a-z]) (?=[a-z])", text)]
+    if not gaps:
+        return None
+    at = random.choice(gaps)
+    return f"{text[:at]} {random.choice(lexicon().lists['hums'])}{text[at:]}"
+
+
+def obliged(text: str, random: Random) -> str | None:
+    """Take another verb or frame of the same force: "must I" for "do I have to"."""
+    return swap_in(text, "frames", random)
 
 
 def contracted(text: str, random: Random) -> str | None:
@@ -127,6 +143,8 @@ CHANGES: tuple[Change, ...] = (
     hedged,
     retyped,
     mistyped,
+    hummed,
+    obliged,
     contracted,
     respelled_number,
     keyworded,
@@ -138,13 +156,13 @@ CHANGES: tuple[Change, ...] = (
     drawn_in,
     unarticled,
 )
-WEIGHTS = (5, 3, 3, 5, 2, 6, 4, 6, 3, 14, 8, 8, 4, 4)
+WEIGHTS = (5, 3, 3, 9, 3, 9, 2, 6, 4, 12, 3, 12, 8, 8, 4, 4)
 
 
 def restate(text: str, random: Random) -> tuple[str, str] | None:
     """Return ``text`` changed by one to three rules and what was done, or None."""
     done = []
-    for _ in range(random.choice((1, 1, 2, 3))):
+    for _ in range(random.choice((1, 2, 2, 3))):
         change = random.choices(CHANGES, WEIGHTS)[0]
         changed = change(text, random)
         if changed is not None and changed != text:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from training import sameness, traps
+from training.lexicon import lexicon
 
 SEEDS = range(30)
 ORDER = "How do I cancel my order?"
@@ -125,3 +126,20 @@ def test_the_same_seed_gives_the_same_changes() -> None:
     for rules in (sameness.restate, traps.alter):
         first = [rules(ORDER, Random(seed)) for seed in SEEDS]
         assert first == [rules(ORDER, Random(seed)) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_hum_is_added_and_no_word_is_lost(seed: int) -> None:
+    text = "Which form do you need for a refund?"
+    hummed = sameness.hummed(text, Random(seed))
+    assert hummed is not None
+    added = list(hummed.split())
+    for word in text.split():
+        added.remove(word)
+    assert sorted(added) in [sorted(hum.split()) for hum in lexicon().lists["hums"]]
+
+
+def test_a_frame_gives_way_to_one_of_the_same_force() -> None:
+    found = {sameness.obliged("Do I have to pay a fee?", Random(seed)) for seed in range(60)}
+    assert "Must I pay a fee?" in found
+    assert not any("can I" in text.lower() for text in found if text)
