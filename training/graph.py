@@ -12,41 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto
 
-OPSET = 17
-CONTRIB = "com.microsoft"
-EPSILON = 1e-12
+from kindcache.cache.embedders.bert_graph import CONTRIB, GraphWriter, encoder_layer
 
 Array = NDArray[Any]
-
-
-class GraphWriter:
-    """Collects nodes and constants."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
-        self._count = 0
-
-    def constant(self, value: Array) -> str:
-        """Return the name of a constant."""
-        name = f"c{len(self.constants)}"
-        self.constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
-        return name
-
-    def ints(self, *values: int) -> str:
-        """Return the name of a constant vector of int64."""
-        return self.constant(np.array(values, dtype=np.int64))
-
-    def add(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """Add a node and return the name of its output."""
-        self._count += 1
-        out = f"{kind}_{self._count}"
-        self.nodes.append(
-            helper.make_node(kind, list(inputs), [out], name=out, domain=domain, **attributes)
-        )
-        return out
 
 
 def scorer_graph(state: Mapping[str, Array], layers: int, heads: int, window: int) -> ModelProto:
@@ -54,24 +24,9 @@ def scorer_graph(state: Mapping[str, Array], layers: int, heads: int, window: in
     writer = GraphWriter()
     tokens = _embedded(writer, state, window)
     for number in range(layers):
-        tokens = _layer(writer, state, f"bert.encoder.layer.{number}.", tokens, heads)
-    logit = writer.add("Identity", _head(writer, state, tokens))
-    writer.nodes[-1].output[0] = "logit"
-    del logit
-    shape = ["n", "tokens"]
-    graph = helper.make_graph(
-        writer.nodes,
-        "pair_scorer",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("input_ids", "token_type_ids")
-        ],
-        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"])],
-        list(writer.constants.values()),
-    )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    model: ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    return model
+        tokens = encoder_layer(writer, state, f"bert.encoder.layer.{number}.", tokens, heads)
+    writer.add("Identity", _head(writer, state, tokens))
+    return writer.model("pair_scorer", ["input_ids", "token_type_ids"], "logit", ["n"])
 
 
 def _embedded(writer: GraphWriter, state: Mapping[str, Array], window: int) -> str:
@@ -87,9 +42,7 @@ def _embedded(writer: GraphWriter, state: Mapping[str, Array], window: int) -> s
     marks = writer.add("MatMul", _marks(writer), writer.constant(state["marks.weight"].T))
     total = writer.add("Add", writer.add("Add", words, marks), writer.add("Add", kinds, places))
     norm = [state[f"bert.embeddings.LayerNorm.{part}"] for part in ("weight", "bias")]
-    return writer.add(
-        "LayerNormalization", total, *map(writer.constant, norm), epsilon=EPSILON, axis=-1
-    )
+    return writer.normalised(total, *norm)
 
 
 def _marks(writer: GraphWriter) -> str:
@@ -114,36 +67,6 @@ def _marks(writer: GraphWriter) -> str:
     return writer.add(
         "Concat", *(writer.add("Unsqueeze", mark, writer.ints(2)) for mark in marks), axis=2
     )
-
-
-def _layer(
-    writer: GraphWriter, state: Mapping[str, Array], at: str, tokens: str, heads: int
-) -> str:
-    own = [f"{at}attention.self.{part}." for part in ("query", "key", "value")]
-    weight = np.concatenate([state[f"{part}weight"].T for part in own], axis=1)
-    bias = np.concatenate([state[f"{part}bias"] for part in own])
-    constants = map(writer.constant, (weight, bias))
-    heard = writer.add("Attention", tokens, *constants, domain=CONTRIB, num_heads=heads)
-    tokens = _joined(writer, state, f"{at}attention.output.", heard, tokens)
-    up = f"{at}intermediate.dense."
-    wide = writer.add("MatMul", tokens, writer.constant(state[f"{up}weight"].T))
-    bent = writer.add("BiasGelu", wide, writer.constant(state[f"{up}bias"]), domain=CONTRIB)
-    return _joined(writer, state, f"{at}output.", bent, tokens)
-
-
-def _joined(
-    writer: GraphWriter, state: Mapping[str, Array], at: str, branch: str, tokens: str
-) -> str:
-    """Project ``branch``, add it to ``tokens`` and normalise.
-
-    The projection is negated and then taken off: onnxruntime would turn a sum before a
-    normalisation into one SkipLayerNormalization, which takes five times as long on a CPU.
-    """
-    flat = writer.add("MatMul", branch, writer.constant(-state[f"{at}dense.weight"].T))
-    taken = writer.add("Add", flat, writer.constant(-state[f"{at}dense.bias"]))
-    total = writer.add("Sub", tokens, taken)
-    norm = [writer.constant(state[f"{at}LayerNorm.{part}"]) for part in ("weight", "bias")]
-    return writer.add("LayerNormalization", total, *norm, epsilon=EPSILON, axis=-1)
 
 
 def _head(writer: GraphWriter, state: Mapping[str, Array], tokens: str) -> str:

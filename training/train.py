@@ -48,13 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--go-on", action="store_true", help="from out/scorer.pt, more gently")
     parser.add_argument("--first", type=int, default=0, help="leave the shards before this one")
+    parser.add_argument("--rates", type=float, default=GENTLY, help="share of them, with --go-on")
     options = parser.parse_args(arguments)
     torch.manual_seed(SEED)
     torch.set_num_threads(options.threads)
     model = fresh(folder(), LAYERS)
     if options.go_on:
         model.load_state_dict(torch.load(OUT / "scorer.pt", weights_only=True))
-    scale = GENTLY if options.go_on else 1.0
+    scale = options.rates if options.go_on else 1.0
     train(model, options.steps, options.minutes * 60, options.first, scale)
     save(model)
     return 0
@@ -115,7 +116,8 @@ def _batches(reader: Tokenizer, first: int) -> Iterator[Batch]:
     """Yield batches, shard by shard and round again; pairs of like length together."""
     random = Random(SEED)
     for number in count():
-        paths = sorted((OUT / "shards").glob("*.jsonl"))[first:]
+        every = sorted((OUT / "shards").glob("*.jsonl"), key=lambda path: int(path.stem))
+        paths = [path for path in every if int(path.stem) >= first]
         path = paths[number % len(paths)]
         _say(f"shard {path.name}")
         rows = [json.loads(line) for line in path.read_text().splitlines()]
