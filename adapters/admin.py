@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ..cache.engine import Engine
+from ..cache.erasing import erase
 from ..cache.errors import StoreError
 from ..cache.lifecycle import Lifecycle
 from ..cache.ports import EntryKey
 from ..cache.purging import purge
 from .asgi import Receive, Scope, Send, header, respond
+from .erasure import NoSubject, subject_of
+from .reloading import Reloaded, ReloadRefused
 from .request_body import read_body
 
 PREFIX = "/_cache/"
@@ -20,10 +24,20 @@ MAX_BODY_BYTES = 64 << 10
 
 
 class Admin:
-    """Answers ``GET stats``, ``DELETE entries/{id}`` and ``POST purge`` to who has the token."""
+    """Answers ``GET stats``, ``DELETE entries/{id}``, ``POST purge``, ``erase`` and ``reload``.
 
-    def __init__(self, engine: Engine, lifecycle: Lifecycle, token: str) -> None:
+    Only to who has the token.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        lifecycle: Lifecycle,
+        token: str,
+        reload: Callable[[], Awaitable[Reloaded]],
+    ) -> None:
         self._engine = engine
+        self._reload = reload
         self._lifecycle = lifecycle
         self._token = token.encode()
 
@@ -41,8 +55,12 @@ class Admin:
                 await self._delete(name, send)
             case "POST", ["purge"]:
                 await self._purge(receive, send)
+            case "POST", ["erase"]:
+                await self._erase(receive, send)
+            case "POST", ["reload"]:
+                await self._reload_policy(send)
             case _:
-                known = "GET stats, DELETE entries/{id}, POST purge"
+                known = "GET stats, DELETE entries/{id}, POST purge, POST erase, POST reload"
                 await _reply(send, 404, {"error": f"unknown; known here: {known}"})
 
     def _stats(self) -> Mapping[str, Any]:
@@ -54,6 +72,15 @@ class Admin:
             "writes_waiting": self._engine.memory.writer.waiting,
             "evidence": self._engine.evidence.summary(),
         }
+
+    async def _reload_policy(self, send: Send) -> None:
+        try:
+            done = await self._reload()
+        except ReloadRefused as exc:
+            refused = {"error": "the old policy stays", "problems": exc.problems}
+            await _reply(send, 422, refused)
+            return
+        await _reply(send, 200, asdict(done))
 
     async def _delete(self, name: str, send: Send) -> None:
         try:
@@ -83,6 +110,26 @@ class Admin:
             await _reply(send, 503, {"error": "the store did not answer; purge again"})
             return
         await _reply(send, 200, {"removed": removed})
+
+    async def _erase(self, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_BODY_BYTES)
+        try:
+            subject = subject_of(_parsed(body.data), self._engine.identity.scoping)
+            removed = await erase(self._engine, subject)
+        except NoSubject as exc:
+            await _reply(send, 400, {"error": str(exc)})
+        except StoreError:
+            text = "it is served no more, but the store did not answer; erase again"
+            await _reply(send, 503, {"error": text})
+        else:
+            await _reply(send, 200, {"removed": removed})
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
 
 
 async def _reply(send: Send, status: int, value: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ async def respond(
     """Send a whole response."""
     whole = [
         (b"content-type", content_type),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-length", b"%d" % len(body)),
         *headers,
     ]
     await send({"type": "http.response.start", "status": status, "headers": whole})

@@ -8,12 +8,17 @@ from dataclasses import replace
 from ..policies.facts import Directives
 from .asgi import Headers, joined_header
 
+_ASKING = frozenset({b"cache-control", b"pragma"})
+_NO_STALE = frozenset({"must-revalidate", "proxy-revalidate"})  # of responses, but plain enough
+
 
 def tighten(asked: Directives, headers: Headers) -> Directives:
     """Return ``asked`` (from the body) tightened by the request's headers.
 
     A directive whose figure cannot be read counts as the tightest one: doubt is a miss.
     """
+    if not any(name.lower() in _ASKING for name, _ in headers):
+        return asked
     text = joined_header(headers, b"cache-control")
     if not text:
         old_style = joined_header(headers, b"pragma").lower().strip() == "no-cache"
@@ -26,7 +31,8 @@ def tighten(asked: Directives, headers: Headers) -> Directives:
         only_if_cached=asked.only_if_cached or "only-if-cached" in given,
         max_age_s=_least(asked.max_age_s, _seconds(given, "max-age", unreadable=0.0)),
         min_fresh_s=_most(asked.min_fresh_s, _seconds(given, "min-fresh", unreadable=math.inf)),
-        max_stale_s=_max_stale(asked, given),
+        max_stale_s=_least(asked.max_stale_s, _max_stale(given)),
+        stale_if_error_s=_seconds(given, "stale-if-error", unreadable=0.0),
     )
 
 
@@ -48,10 +54,12 @@ def _seconds(given: dict[str, str], name: str, *, unreadable: float) -> float | 
     return float(value) if value.isascii() and value.isdigit() and len(value) < 16 else unreadable
 
 
-def _max_stale(asked: Directives, given: dict[str, str]) -> float | None:
+def _max_stale(given: dict[str, str]) -> float | None:
+    if _NO_STALE.intersection(given):
+        return 0.0
     if given.get("max-stale") == "":
         return math.inf  # any age; the policy's stale window bounds it
-    return _most(asked.max_stale_s, _seconds(given, "max-stale", unreadable=0.0))
+    return _seconds(given, "max-stale", unreadable=0.0)
 
 
 def _least(first: float | None, second: float | None) -> float | None:

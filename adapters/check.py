@@ -51,6 +51,21 @@ def effective_table(settings: Settings, width: int = 100) -> str:
     return "\n\n".join(_block(row) for row in rows)
 
 
+def room_notes(settings: Settings) -> list[str]:
+    """Say which categories have no room of their own to count on, and whose is never used."""
+    kinds = [settings.effective(name) for name in settings.category_names]
+    notes = [
+        f"{kind.name} is not cached: its quota of {format_share(kind.quota)} is always lent"
+        for kind in kinds
+        if kind.quota and not kind.cache
+    ]
+    kept = sum(int((kind.quota or 0.0) * settings.capacity.entries + 1e-9) for kind in kinds)
+    without = ", ".join(kind.name for kind in kinds if kind.cache and not kind.quota)
+    if without and kept >= settings.capacity.entries:
+        notes.append(f"quotas take everything: {without} has only what others leave idle")
+    return notes
+
+
 def _row(settings: Settings, name: str) -> list[str]:
     policy = settings.effective(name)
     category = settings.categories.get(name)

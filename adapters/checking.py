@@ -41,12 +41,15 @@ class Checks:
     chance: Callable[[], float]
     calls_each: int
 
+    def draws(self, found: Found) -> bool:
+        """Say whether a hit is to be checked."""
+        hit = found.hit  # a stale answer may differ for its age alone
+        return hit.tier is Tier.SEMANTIC and hit.ttl_s > 0.0 and self.chance() < self.share
+
     def after_hit(
         self, found: Found, dialect: Dialect, scope: Scope, body: bytes, judge: AnswerJudge
     ) -> None:
-        """Queue a check of a hit that was served, if it is drawn and may be checked."""
-        if found.hit.tier is not Tier.SEMANTIC or not self.chance() < self.share:
-            return
+        """Queue a check of a hit that was served and drawn, if it may be checked."""
         if not comparable(found.ask.call, self.engine.policy[found.hit.category]):
             return
         stored = sole_text(found.payload.answer)

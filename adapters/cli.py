@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, nargs="?", help="default: the shipped one")
     check.set_defaults(run=_check)
     _add_stats(commands)
+    _add_erase(commands)
     _add_demo(commands)
     _add_evaluate(commands)
     _add_tune(commands)
@@ -64,6 +65,19 @@ def _add_stats(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     stats.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
     stats.add_argument("--json", action="store_true", help="print the figures as they came")
     stats.set_defaults(run=_stats)
+
+
+def _add_erase(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    erase = commands.add_parser(
+        "erase",
+        help="erase what one caller asked, with the token in KINDCACHE_ADMIN_TOKEN",
+        description="Reads the caller's credential headers from stdin, one a line, such as"
+        " `Authorization: Bearer KEY` or `X-Tenant: acme`; a line without a colon is an API key.",
+    )
+    erase.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+    erase.add_argument("--user", default="", help="of that caller, only this `user`")
+    erase.add_argument("--namespace", default="", help="of that caller, only this namespace")
+    erase.set_defaults(run=_erase)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -161,10 +175,13 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from ..config.load import default_path, load  # noqa: PLC0415
-    from .check import effective_table  # noqa: PLC0415
+    from .check import effective_table, room_notes  # noqa: PLC0415
 
     path = options.file or default_path()
-    print(effective_table(load(path)))
+    settings = load(path)
+    print(effective_table(settings))
+    for note in room_notes(settings):
+        print(f"note: {note}")
     print(f"{path}: valid")
     return 0
 
@@ -173,6 +190,14 @@ def _stats(options: argparse.Namespace) -> int:
     from .stats import StatsOptions, stats  # noqa: PLC0415
 
     return asyncio.run(stats(StatsOptions(url=options.url, as_json=options.json)))
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from .erase import EraseOptions, erase  # noqa: PLC0415
+
+    return asyncio.run(
+        erase(EraseOptions(url=options.url, user=options.user, namespace=options.namespace))
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -39,5 +39,6 @@ class Comparisons:
     def after_hit(self, found: Found, dialect: Dialect, scope: Scope, body: bytes) -> None:
         """Check a hit, if it is drawn."""
         with fail_open(self.misses.engine.observer, "check"):
-            judge = self.judge_for(dialect, scope)
-            self.checks.after_hit(found, dialect, scope, body, judge)
+            if self.checks.draws(found):
+                judge = self.judge_for(dialect, scope)
+                self.checks.after_hit(found, dialect, scope, body, judge)

@@ -58,7 +58,8 @@ async def _share(follow: Follow, dialect: Dialect, send: Send, *, details: bool)
     payload = await flight.wait()
     if payload is None or (call.wants_usage and payload.answer.usage is None):
         return Followed.FREE
-    await replay(send, dialect, call, payload, headers)
+    rendered = dialect.rendering(payload.answer, stream=call.stream, usage=call.wants_usage)
+    await replay(send, dialect, rendered, headers, stream=call.stream)
     return Followed.ANSWERED
 
 

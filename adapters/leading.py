@@ -15,7 +15,7 @@ from ..cache.settling import Ruling, carry_out, release, rule
 from .asgi import App, Message, Receive, Scope, Send, header, without
 from .recording import Recording
 from .request_body import instead
-from .status_headers import on_miss
+from .status_headers import on_load, on_miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,8 @@ class Leading:
         if message["type"] == "http.response.start":
             stored = self._ruling is not None and self._ruling.stores
             extra = on_miss(self._lead, stored=stored, details=self._details)
+            if self._details:
+                extra += on_load(self._engine.policy.load(self._lead.ask.call.model))
             message = {**message, "headers": [*message.get("headers", ()), *extra]}
         try:
             await self._send(message)

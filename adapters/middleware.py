@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .asgi import App, Message, Receive, Scope, Send
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from .admin import Admin
     from .build import Service
+    from .reloading import Reloaded, Reloading
+    from .sighup import OnSighup
 
 CONFIG_VARIABLE = "KINDCACHE_CONFIG"
 DISABLED_VARIABLE = "KINDCACHE_DISABLED"
@@ -33,6 +36,9 @@ class KindcacheMiddleware:
     caches share a store. The cache starts with the server's lifespan, where a configuration that
     cannot work raises; without a lifespan it starts on the first request, and such a configuration
     is logged and everything passes through.
+
+    ``source`` reads the settings anew for ``reload``; without it the file is read again. With
+    ``sighup`` that signal reloads it too, where the application leaves it to us.
     """
 
     def __init__(
@@ -42,9 +48,15 @@ class KindcacheMiddleware:
         *,
         upstream: str = "app",
         build: Callable[[Settings, App, str], Service] | None = None,
+        source: Callable[[], Settings] | None = None,
+        sighup: bool = False,
     ) -> None:
         self.app = app
         self._config = config
+        self._source = source if source is not None else _source(config)
+        self._sighup = sighup
+        self._on_sighup: OnSighup | None = None
+        self._reloading: Reloading | None = None
         self._upstream = upstream
         self._build = build or _build
         self._disabled = os.environ.get(DISABLED_VARIABLE, "") not in {"", "0"}
@@ -59,6 +71,8 @@ class KindcacheMiddleware:
             await self.app(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
+        elif self.service is not None and (asked := self.service.responder.dialect_for(scope)):
+            await self.service.responder.respond(asked, scope, receive, send)
         else:
             await self._http(scope, receive, send)
 
@@ -74,8 +88,19 @@ class KindcacheMiddleware:
                     self._starting = None
         return self.service
 
+    async def reload(self, settings: Settings | None = None) -> Reloaded:
+        """Put another policy in force: ``settings``, or what the file says now.
+
+        Starts the cache if it has not started. Raises ``ReloadRefused``, and nothing has changed.
+        """
+        await self.open()
+        assert self._reloading is not None
+        return await self._reloading.reload(settings)
+
     async def aclose(self) -> None:
         """Stop the cache; queued writes are finished first."""
+        if self._on_sighup is not None:
+            await self._on_sighup.aclose()
         service, self.service = self.service, None
         if service is not None:
             await service.lifecycle.aclose()
@@ -112,13 +137,22 @@ class KindcacheMiddleware:
             return None
 
     async def _open(self) -> Service:
+        from .reloading import Reloading  # noqa: PLC0415 - loads what the start loads
+        from .sighup import OnSighup  # noqa: PLC0415
+
         settings = _settings(self._config)
         service = self._build(settings, self.app, self._upstream)
+        self._reloading = reloading = Reloading(service.lifecycle, settings, self._source)
         if service.admin_token:
             from .admin import Admin  # noqa: PLC0415 - loaded only where it is on
 
-            self._admin = Admin(service.engine, service.lifecycle, service.admin_token)
+            self._admin = Admin(
+                service.engine, service.lifecycle, service.admin_token, reloading.reload
+            )
         await service.lifecycle.open()
+        if self._sighup:
+            self._on_sighup = OnSighup(reloading.reload_quietly)
+            self._on_sighup.start()
         return service
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,6 +187,13 @@ def _settings(config: str | Path | Settings | None) -> Settings:
     if config is None:
         config = os.environ.get(CONFIG_VARIABLE) or default_path()
     return load(Path(config)) if isinstance(config, (str, Path)) else config
+
+
+def _source(config: str | Path | Settings | None) -> Callable[[], Settings] | None:
+    """Return what reads the file again; None for settings that came ready made."""
+    if config is None or isinstance(config, (str, os.PathLike)):
+        return partial(_settings, config)
+    return None
 
 
 def _build(settings: Settings, app: App, upstream: str) -> Service:

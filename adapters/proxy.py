@@ -10,6 +10,8 @@ from .middleware import KindcacheMiddleware
 from .observers.prometheus import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.settings import Settings
     from .build import Report, Service
 
@@ -17,17 +19,32 @@ PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Proxy:
-    """``/healthz``, ``/readyz`` and ``/metrics`` are its own; all else goes through the cache."""
+    """``/healthz``, ``/readyz`` and ``/metrics`` are its own; all else goes through the cache.
+
+    ``when_loaded`` is called once, when all that the store has is in memory. ``source`` reads the
+    settings anew, on SIGHUP and for the admin call.
+    """
 
     def __init__(
-        self, app: App, settings: Settings, *, upstream: str, report: Report | None = None
+        self,
+        app: App,
+        settings: Settings,
+        *,
+        upstream: str,
+        report: Report | None = None,
+        when_loaded: Callable[[], None] | None = None,
+        source: Callable[[], Settings] | None = None,
     ) -> None:
         def make(settings: Settings, app: App, upstream: str) -> Service:
             from .build import build, silent  # noqa: PLC0415 - loads everything
 
-            return build(settings, app, upstream=upstream, report=report or silent)
+            service = build(settings, app, upstream=upstream, report=report or silent)
+            service.lifecycle.when_loaded = when_loaded
+            return service
 
-        self.cached = KindcacheMiddleware(app, settings, upstream=upstream, build=make)
+        self.cached = KindcacheMiddleware(
+            app, settings, upstream=upstream, build=make, source=source, sighup=source is not None
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope."""

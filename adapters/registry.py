@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -28,13 +30,29 @@ def is_shared(url: str) -> bool:
     return urlsplit(url).scheme in REDIS_SCHEMES
 
 
-def make_store(settings: StoreSettings, clock: Clock = time.time) -> Store:
-    """Make the store that ``settings`` name, with deadlines and a breaker; opens nothing."""
+def make_store(
+    settings: StoreSettings,
+    clock: Clock = time.time,
+    environ: Mapping[str, str] = os.environ,
+) -> Store:
+    """Make the store that ``settings`` name, with deadlines and a breaker; opens nothing.
+
+    Raises ``StartupError``: a store that shall be encrypted is never opened without its keys.
+    """
     return GuardedStore(
-        _bare_store(settings, clock),
+        _sealed(_bare_store(settings, clock), settings.encryption_env, environ),
         read_deadline_s=settings.read_deadline,
         write_deadline_s=settings.write_deadline,
     )
+
+
+def _sealed(store: Store, variable: str, environ: Mapping[str, str]) -> Store:
+    if not variable:
+        return store
+    from ..cache.stores.sealed import SealedStore  # noqa: PLC0415 - only what is used is loaded
+    from ..cache.stores.sealing import parse_keys  # noqa: PLC0415
+
+    return SealedStore(store, parse_keys(environ.get(variable, ""), variable))
 
 
 def _bare_store(settings: StoreSettings, clock: Clock) -> Store:

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from ..cache.entry import Payload
+from ..cache.hot import HotPayloads
+from ..cache.ports import EntryKey
+from ..cache.rendering import Form, Rendering
 from ..policies.facts import Call
 from .asgi import Send, respond
 from .dialects.dialect import Dialect
 
 Pairs = list[tuple[bytes, bytes]]
 
+_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+_UNBUFFERED = (b"x-accel-buffering", b"no")
+
+
+def kept_rendering(
+    hot: HotPayloads, key: EntryKey, dialect: Dialect, call: Call, payload: Payload
+) -> Rendering:
+    """Return ``payload`` as ``call`` wants it; made once and kept beside a hot payload."""
+    form = Form(dialect.name, call.stream, call.wants_usage)
+    known = hot.rendering(key, payload, form)
+    if known is None:
+        known = dialect.rendering(payload.answer, stream=call.stream, usage=call.wants_usage)
+        hot.keep_rendering(key, payload, form, known)
+    return known
+
 
 async def replay(
-    send: Send, dialect: Dialect, call: Call, payload: Payload, headers: Pairs
+    send: Send, dialect: Dialect, rendered: Rendering, headers: Pairs, *, stream: bool
 ) -> None:
-    """Send ``payload`` as a stream or whole, with ``headers``."""
-    if not call.stream:
-        await respond(send, 200, dialect.body(payload.answer), headers)
+    """Send an answer with an id of its own, as a stream or whole, with ``headers``."""
+    data = dialect.fresh(rendered)
+    if not stream:
+        await respond(send, 200, data, headers)
         return
-    frames = dialect.frames(payload.answer, usage=call.wants_usage)
-    start = [(b"content-type", b"text/event-stream; charset=utf-8"), *headers]
-    start.append((b"x-accel-buffering", b"no"))
-    await send({"type": "http.response.start", "status": 200, "headers": start})
-    await send({"type": "http.response.body", "body": b"".join(frames)})
+    start = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [_STREAM, *headers, _UNBUFFERED],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": data})

@@ -11,10 +11,11 @@ from ..cache.engine import Engine
 from ..cache.events import Served
 from ..cache.identity import Request
 from ..cache.outcome import Aside, Follow, Found, Lead
+from ..cache.ports import EntryKey
 from ..cache.scope import SHARED
 from ..cache.settling import Ruling, release
 from ..policies.verdict import Bypass, Reason
-from .asgi import App, Message, Receive, Scope, Send, header, respond
+from .asgi import App, Message, Receive, Scope, Send, respond
 from .cache_control import tighten
 from .comparisons import Comparisons
 from .dialects.dialect import Dialect, Parsed, Unparsable
@@ -22,10 +23,13 @@ from .following import Followed, follow
 from .hit_token import HEADER as HIT_HEADER
 from .hit_token import HitTokens
 from .leading import Leading
-from .replay import replay
+from .refreshing import MOST_BYTES, Refreshing
+from .replay import kept_rendering, replay
 from .request_body import again, instead, read_body
-from .status_headers import on_bypass, on_hit
+from .standing_in import StandIns
+from .status_headers import on_bypass, on_failure, on_hit, on_load
 from .trust import Trust
+from .watching import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Responder:
     """Answers requests of the dialects it knows; what it does not know passes through."""
 
     app: App
+    watch: Watch  # over ``app``
     engine: Engine
     dialects: Sequence[Dialect]
     trust: Trust
@@ -41,6 +46,8 @@ class Responder:
     details: bool
     tokens: HitTokens | None  # None: hits carry none
     comparisons: Comparisons | None = None  # None: fresh answers are compared with none
+    refreshing: Refreshing | None = None  # None: nothing stale is served, so nothing refreshed
+    stand_ins: StandIns | None = None  # None: what the model says in error reaches the caller
 
     def dialect_for(self, scope: Scope) -> Dialect | None:
         """Return the dialect that the request speaks, None when it is none of ours."""
@@ -48,7 +55,7 @@ class Responder:
             return None
         path: str = scope["path"]
         for dialect in self.dialects:
-            if path.endswith(tuple(dialect.paths)):
+            if path.endswith(dialect.paths):
                 return dialect
         return None
 
@@ -63,7 +70,7 @@ class Responder:
         except Unparsable:
             await self._aside(Reason.MALFORMED, scope, again(body, receive), send)
             return
-        request = self._request(scope, parsed)
+        request = self._request(scope, parsed, len(body.data))
         data = body.data if parsed.forward is None else parsed.forward
         while not await self._answer(request, dialect, scope, receive, send, data):
             pass  # a call that was followed had no answer to share
@@ -80,34 +87,63 @@ class Responder:
         outcome = await self.engine.lookup(request)
         match outcome:
             case Found():
+                if self.refreshing is not None:
+                    self.refreshing.after_hit(outcome, request, dialect, scope, data)
                 await self._hit(outcome, request, dialect, send)
                 if self.comparisons is not None:
                     self.comparisons.after_hit(outcome, dialect, scope, data)
             case _ if request.call.directives.only_if_cached:
                 await self._only_if_cached(outcome, dialect, send)
             case Lead():
-                leading = Leading(
-                    self.engine,
-                    dialect,
-                    outcome,
-                    limit_bytes=self.max_answer_bytes,
-                    details=self.details,
-                    settled=self._settled(dialect, scope),
-                )
-                await leading.run(self.app, scope, receive, send, data)
+                await self._lead(outcome, request, dialect, scope, receive, send, data)
             case Follow():
                 ended = await follow(outcome, dialect, receive, send, details=self.details)
                 return ended is not Followed.FREE
             case Aside(bypass=bypass):
-                await self._forward(bypass, resized(scope, data), instead(data, receive), send)
+                app = self.watch.over(request.call)
+                body = instead(data, receive)
+                await self._forward(app, bypass, resized(scope, data), body, send)
             case _:
                 assert_never(outcome)
         return True
 
-    def _request(self, scope: Scope, parsed: Parsed) -> Request:
+    async def _lead(
+        self,
+        lead: Lead,
+        request: Request,
+        dialect: Dialect,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        data: bytes,
+    ) -> None:
+        leading = Leading(
+            self.engine,
+            dialect,
+            lead,
+            limit_bytes=self.max_answer_bytes,
+            details=self.details,
+            settled=self._settled(dialect, scope),
+        )
+        app = self.watch.over(request.call)
+        if self.stand_ins is None or not self.engine.policy.stands_in:
+            await leading.run(app, scope, receive, send, data)
+            return
+
+        async def ask(send: Send) -> None:
+            await leading.run(app, scope, receive, send, data)
+
+        async def answer(found: Found, status: int | None) -> None:
+            await self._hit(found, request, dialect, send, how=on_failure(status))
+
+        await self.stand_ins.lead(lead, request, send, ask, answer)
+
+    def _request(self, scope: Scope, parsed: Parsed, size_bytes: int) -> Request:
         call = parsed.call
         headers = scope["headers"]
         directives = tighten(call.directives, headers)
+        if size_bytes > MOST_BYTES:
+            directives = replace(directives, no_refresh=True)
         if directives is not call.directives:
             call = replace(call, directives=directives)
         path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -120,8 +156,13 @@ class Responder:
             return None
         return partial(self.comparisons.after_miss, dialect=dialect, scope=scope)
 
-    async def _hit(self, found: Found, request: Request, dialect: Dialect, send: Send) -> None:
-        headers = on_hit(found, authorised=found.ask.principal != SHARED, details=self.details)
+    async def _hit(
+        self, found: Found, request: Request, dialect: Dialect, send: Send, how: bytes = b"hit"
+    ) -> None:
+        authorised = found.ask.principal != SHARED
+        headers = on_hit(found, authorised=authorised, details=self.details, how=how)
+        if self.details:
+            headers += on_load(self.engine.policy.load(request.call.model))
         if self.tokens is not None:
             headers.append((HIT_HEADER, self.tokens.make(found, self.engine.clock())))
         usage = found.payload.answer.usage or {}
@@ -133,7 +174,9 @@ class Responder:
                 tokens if isinstance(tokens, int) else 0,
             )
         )
-        await replay(send, dialect, request.call, found.payload, headers)
+        hot, key = self.engine.memory.hot, EntryKey(found.hit.key)
+        rendered = kept_rendering(hot, key, dialect, request.call, found.payload)
+        await replay(send, dialect, rendered, headers, stream=request.call.stream)
 
     async def _only_if_cached(
         self, outcome: Lead | Follow | Aside, dialect: Dialect, send: Send
@@ -151,9 +194,11 @@ class Responder:
         await respond(send, 504, error, status)
 
     async def _aside(self, reason: Reason, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._forward(Bypass(reason), scope, receive, send)
+        await self._forward(self.app, Bypass(reason), scope, receive, send)
 
-    async def _forward(self, bypass: Bypass, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(
+        self, app: App, bypass: Bypass, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         extra = on_bypass(bypass, details=self.details)
 
         async def label(message: Message) -> None:
@@ -161,13 +206,14 @@ class Responder:
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
-        await self.app(scope, receive, label)
+        await app(scope, receive, label)
 
 
 def readable_body(scope: Scope, data: bytes) -> bytes:
     """Return ``data`` if it can be read as it is. Raises ``Unparsable``."""
-    if header(scope["headers"], b"content-encoding") is not None:
-        raise Unparsable
+    for name, _ in scope["headers"]:
+        if name.lower() == b"content-encoding":
+            raise Unparsable
     return data
 
 

@@ -29,6 +29,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
+import marked
+
 from kindcache.adapters.build import build
 from kindcache.adapters.evaluation.data import Query, load_stream
 from kindcache.adapters.evaluation.engine_asker import EngineAsker
@@ -154,10 +156,7 @@ def main() -> int:
     text = page([found[seed] for seed in sorted(found)])
     print(text)
     if options.into:
-        whole = options.into.read_text()
-        head, _, rest = whole.partition(MARKS[0])
-        tail = rest.partition(MARKS[1])[2] or "\n"
-        options.into.write_text(f"{head.rstrip()}\n\n{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{tail}")
+        marked.replace(options.into, MARKS, text)
     return 0
 
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import marked
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,11 +62,7 @@ def main() -> int:
     table = "\n".join(lines)
     print(table)
     if options.into:
-        page = options.into.read_text()
-        head, _, rest = page.partition(MARKS[0])
-        tail = rest.partition(MARKS[1])[2]
-        part = f"{INTRODUCTION}\n{table}\n"
-        options.into.write_text(f"{head.rstrip()}\n\n{MARKS[0]}\n{part}{MARKS[1]}\n{tail}")
+        marked.replace(options.into, MARKS, f"{INTRODUCTION}\n{table}")
     return 0
 
 

@@ -24,8 +24,9 @@ import timeit
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import marked
 from guard_pairs import TRAINING, TUNING, Pair, encoder, files, read, similarities
-from guards_beside import lines, write_into
+from guards_beside import MARKS, lines
 
 from kindcache.policies.guards.signature import Signature, signature
 from kindcache.policies.guards.verdict import Objection, objection
@@ -112,7 +113,7 @@ def main() -> None:
         ]
         print("\n".join(made))
         if asked.into:
-            write_into(asked.into, made)
+            marked.replace(asked.into, MARKS, "\n".join(made))
         return
     pairs = list(read(files(Path(folder), TRAINING, TUNING)))
     if asked.floor > -1:

@@ -31,7 +31,7 @@ from kindcache.policies.guards.verdict import Objection
 SEED = 7
 ROWS = 4_000  # of the training files, with a similarity from the floor on
 STEP = 500
-BEGIN, END = "<!-- guards -->", "<!-- /guards -->"
+MARKS = ("<!-- guards -->", "<!-- /guards -->")
 TITLES = (
     "guard",
     "hits lost",
@@ -143,12 +143,3 @@ def idle(seen: Sequence[Scored], *judges: Judge) -> Iterator[str]:
             if touched(served, guard, same=True)[0] and not touched(served, guard, same=False)[0]
         ]
         yield f"- Stop nothing and cost hits, {title}: {', '.join(found) or 'none'}."
-
-
-def write_into(path: Path, made: Sequence[str]) -> None:
-    """Replace what stands between the markers in ``path``."""
-    before, found, rest = path.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise SystemExit(f"{path} lacks {BEGIN} or {END}")
-    path.write_text("\n".join([before + BEGIN, "", *made, "", END + after]))

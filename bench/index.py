@@ -1,151 +1,178 @@
-"""Measure the indexes: latency of searches and changes, recall, memory, by size.
+"""Measure how vectors are kept: recall, latency, memory and building time, by number of entries.
 
-    python bench/index.py                          # sizes up to 10,000, under a minute
-    python bench/index.py 2000 10000 100000        # sizes of your own
-    python bench/index.py --dim 768 --tight 16 512
+    python bench/index.py                              # 10,000 and 100,000, some minutes
+    python bench/index.py --sizes 1000000 --queries 200 --rounds 3   # half an hour, 6 GB
+    python bench/index.py --into docs/performance.md   # writes the marked section
+    python bench/index.py --kinds float32 int8
+    python bench/index_stages.py                       # flat, slab and graph of float32, by size
 
-Vectors are drawn around topics as embedded prompts lie; queries have a stored neighbour at cosine
-0.9. ``--tight`` makes topics of a thousand near-duplicates, as templated prompts are. recall@1:
-share of queries whose first neighbour is as near as the exact one. Seeded.
+Each kind has a process of its own with a table and one category in one partition, filled the way
+the cache fills it. All of one size are alive together and searched in turn, so that other load on
+the machine meets them alike. Prompts and vectors: ``index_vectors.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import get_args
 
+import marked
 import numpy as np
-import psutil
+from index_child import Filled, Searched, serve
+from index_vectors import FLOOR, Prompts, load
+from overhead_table import machine
 
-from kindcache.cache.index.category import CategoryIndex
-from kindcache.cache.index.flat import FlatIndex
-from kindcache.cache.index.hnsw import HnswIndex
-from kindcache.cache.index.slab import MOST
-from kindcache.cache.ports import Index, Matrix, PartitionKey, Vector
+from kindcache.cache.index.choose import Vectors
+from kindcache.cache.ports import Vector
 
-SIZES = (1, 16, 64, 128, 512, 2000, 5000, 10_000)
-QUERIES = 400
-K = 8
-SINGLES = 100_000
-GRAPH_SIZE_LEAST = 64
-
-
-class InSlab:
-    """One partition of a category, always in the slab. Implements ``Index``."""
-
-    def __init__(self, dim: int) -> None:
-        self._index = CategoryIndex(dim)
-        self._key = PartitionKey(bytes(16))
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def add(self, label: int, vector: Vector) -> None:
-        """Add to the partition."""
-        self._index.add(self._key, label, vector)
-
-    def remove(self, label: int) -> None:
-        """Remove from the partition."""
-        self._index.remove(self._key, label)
-
-    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
-        """Search the partition."""
-        return self._index.search(self._key, vector, k)
+MARKS = ("<!-- index: begin -->", "<!-- index: end -->")
+SIZES = (10_000, 100_000)
+HEADS = (
+    "entries",
+    "vectors",
+    "nearest is first, among 5",
+    "stated too low: mean, most",
+    "search p50 µs",
+    "p99 µs",
+    "admit µs",
+    "build s",
+    "bytes an entry",
+    "prompt, what guards read of it",
+    "without both, while building",
+)
+CONTEXT = get_context("spawn")
+NEAR = 1e-5  # rounding of a product in float32
 
 
-def normalised(rows: Matrix) -> Matrix:
-    unit: Matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One kind at one size."""
+
+    count: int
+    kind: str
+    filled: Filled
+    rounds: Sequence[Searched]
+    recall: float
+    among: float  # share of queries whose nearest is among those found
+    lost: Vector  # by how much too low each first neighbour is stated
+
+    def cells(self) -> list[str]:
+        """Return the row of the table."""
+        filled = self.filled
+        text = filled.text_bytes + filled.read_bytes
+        return [
+            f"{self.count:,}",
+            self.kind,
+            f"{self.recall:.3f}, {self.among:.3f}",
+            f"{self.lost.mean():.4f}, {self.lost.max():.4f}",
+            f"{median(one.p50_us for one in self.rounds):.0f}",
+            f"{median(one.p99_us for one in self.rounds):.0f}",
+            f"{filled.add_us:.0f}",
+            f"{filled.build_s:.0f}",
+            f"{filled.all_bytes - text:,.0f}",
+            f"{filled.text_bytes:,.0f}, {filled.read_bytes:,.0f}",
+            f"{filled.peak_bytes - text:,.0f}",
+        ]
 
 
-def draw(count: int, dim: int, *, tight: bool) -> tuple[Matrix, Matrix]:
-    """Return stored vectors (count, dim) and queries near some of them."""
-    rng = np.random.default_rng(0)
-    noise = 0.1 if tight else 1.0
-    topics = rng.standard_normal((max(2, count // (1000 if tight else 50)), dim), dtype=np.float32)
-    rows = 0.9 * topics[rng.integers(0, len(topics), count)]
-    rows = normalised(rows + noise * rng.standard_normal((count, dim), dtype=np.float32))
-    chosen = rows[rng.integers(0, count, QUERIES)]
-    moved = rng.standard_normal(chosen.shape, dtype=np.float32) * (0.5 * noise / dim**0.5)
-    return rows, normalised(chosen + moved)
+def measured(
+    prompts: Prompts, count: int, kinds: Sequence[Vectors], queries: int, rounds: int
+) -> list[Measured]:
+    """Measure ``kinds`` beside each other with ``count`` entries."""
+    asked, truth = prompts.nearest(count, queries)
+    with processes(kinds, count) as pipes:
+        filled = [pipe.recv() for pipe in pipes]
+        found: list[list[Searched]] = [[] for _ in kinds]
+        for number in range(rounds + 1):
+            for pipe, results in zip(pipes, found, strict=True):
+                pipe.send(asked)
+                result = pipe.recv()
+                if number:  # the first warms up
+                    results.append(result)
+    rows = prompts.rows(count, {int(row) for one in found for row in one[0].found.flat})
+    made = []
+    for kind, what, results in zip(kinds, filled, found, strict=True):
+        near = np.array(
+            [
+                [rows[row] @ query for row in places]
+                for places, query in zip(results[0].found.tolist(), asked, strict=True)
+            ]
+        )
+        right = near >= truth[:, None] - NEAR
+        recall, among = float(right[:, 0].mean()), float(right.any(axis=1).mean())
+        lost = near[:, 0] - results[0].stated
+        made.append(Measured(count, kind, what, results, recall, among, lost))
+    return made
 
 
-def timed(action: Callable[[int], object], arguments: Iterable[int]) -> tuple[float, float]:
-    """Return p50 and p99 of one call, in microseconds."""
-    taken = []
-    for argument in arguments:
-        start = time.perf_counter()
-        action(argument)
-        taken.append(time.perf_counter() - start)
-    return float(np.percentile(taken, 50)) * 1e6, float(np.percentile(taken, 99)) * 1e6
+@contextmanager
+def processes(kinds: Sequence[Vectors], count: int) -> Iterator[list[Connection]]:
+    """Start a process a kind, each when the one before has filled; they end with the block."""
+    pipes: list[Connection] = []
+    started = []
+    try:
+        for kind in kinds:
+            here, there = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=serve, args=(there, kind, count), daemon=True)
+            process.start()
+            started.append(process)
+            there.close()
+            here.poll(None)  # one fills at a time: they would disturb each other
+            pipes.append(here)
+        yield pipes
+    finally:
+        for pipe in pipes:
+            with suppress(BrokenPipeError):  # it has failed, and said why
+                pipe.send(None)
+        for process in started:
+            process.join(30)
 
 
-def measure(name: str, index: Index, rows: Matrix, queries: Matrix, truth: Vector) -> None:
-    """Fill ``index`` one by one, search it, change it, and print a line."""
-    count = len(rows)
-    last = range(max(0, count - 500), count)
-    if isinstance(index, FlatIndex | HnswIndex):
-        index.add_many(range(last.start), rows[: last.start])
-    add_p50, add_p99 = timed(lambda at: index.add(at, rows[at]), last)
-    for query in queries[:50]:
-        index.search(query, K)
-    search_p50, search_p99 = timed(lambda at: index.search(queries[at], K), range(QUERIES))
-    best = np.array([index.search(query, K)[0][1] for query in queries])
-    recall = float((best >= truth - 1e-5).mean())
-    remove_p50, _ = timed(index.remove, last)
-    print(
-        f"{count:>8} {name:<5} {search_p50:>9.1f} {search_p99:>9.1f} {recall:>8.3f}"
-        f" {add_p50:>9.1f} {add_p99:>9.1f} {remove_p50:>9.1f}"
-    )
-
-
-def measure_sizes(sizes: Iterable[int], dim: int, *, tight: bool) -> None:
-    """Print the table of sizes."""
-    print(f"{dim} dimensions, k = {K}; microseconds a call")
-    print(
-        f"{'rows':>8} {'index':<5} {'search':>9} {'p99':>9} {'recall@1':>8}"
-        f" {'add':>9} {'p99':>9} {'remove':>9}"
-    )
-    for count in sizes:
-        rows, queries = draw(count, dim, tight=tight)
-        truth = (queries @ rows.T).max(axis=1)
-        if count <= MOST:
-            measure("slab", InSlab(dim), rows, queries, truth)
-        measure("flat", FlatIndex(dim), rows, queries, truth)
-        if count >= GRAPH_SIZE_LEAST:
-            measure("hnsw", HnswIndex(dim), rows, queries, truth)
-
-
-def measure_memory(dim: int) -> None:
-    """Print what an entry costs when every partition holds one."""
-    rng = np.random.default_rng(1)
-    keys = [PartitionKey(rng.bytes(16)) for _ in range(SINGLES)]
-    rows = normalised(rng.standard_normal((1000, dim), dtype=np.float32))
-    index = CategoryIndex(dim)
-    gc.collect()
-    before = psutil.Process().memory_info().rss
-    start = time.perf_counter()
-    for label, key in enumerate(keys):
-        index.add(key, label, rows[label % 1000])
-    taken = time.perf_counter() - start
-    used = (psutil.Process().memory_info().rss - before) / SINGLES
-    found_p50, _ = timed(lambda at: index.search(keys[at], rows[0], K), range(0, SINGLES, 50))
-    print(
-        f"{SINGLES} partitions of one entry: {used:.0f} bytes an entry, {dim * 4} of them the"
-        f" vector; add {taken / SINGLES * 1e6:.1f} us, search {found_p50:.1f} us\n"
-    )
+def page(results: Sequence[Measured], prompts: Prompts, about: Sequence[str]) -> str:
+    """Return what stands between the marks."""
+    source = "queries of the evaluation streams" if prompts.real else "DRAWN, no real prompts"
+    made = f"{len(prompts.vectors):,} {source}, beyond their number made between two of them"
+    facts = [*about, f"Vectors: {made}", f"Searches for 5; queries have a neighbour above {FLOOR}"]
+    rule = ["---:" if head != "vectors" else "---" for head in HEADS]
+    table = [f"| {' | '.join(line)} |" for line in (HEADS, rule, *(r.cells() for r in results))]
+    return "\n".join([*(f"- {fact}" for fact in facts), "", *table])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the vector indexes.")
-    parser.add_argument("sizes", nargs="*", type=int, default=SIZES, help="rows")
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--tight", action="store_true", help="near-duplicates within topics")
+    """Measure, print, and write into a page if asked."""
+    parser = argparse.ArgumentParser(description="Measure how vectors are kept.")
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
+    parser.add_argument("--kinds", nargs="+", choices=get_args(Vectors), default=get_args(Vectors))
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--into", type=Path, help="page whose marked section is replaced")
     options = parser.parse_args()
-    measure_memory(options.dim)  # first, while the process is small
-    measure_sizes(options.sizes, options.dim, tight=options.tight)
+    began = time.monotonic()
+    about = machine(("kindcache", "numpy", "hnswlib", "usearch"))
+    prompts = load()
+    results = [
+        one
+        for count in options.sizes
+        for one in measured(prompts, count, options.kinds, options.queries, options.rounds)
+    ]
+    about += [
+        f"Command: python bench/index.py {' '.join(sys.argv[1:])}",
+        f"Searches: {options.queries} at most, medians over {options.rounds} rounds in turn",
+        f"Took {time.monotonic() - began:.0f} s",
+    ]
+    text = page(results, prompts, about)
+    print(text)
+    if options.into:
+        marked.replace(options.into, MARKS, text)
 
 
 if __name__ == "__main__":

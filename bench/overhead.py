@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import marked
 import uvloop
 from load_client import Load, Response, alternate, load
 from models_alone import alone
-from overhead_table import Figures, Results, Row, figures, machine, write_into
+from overhead_table import MARKS, Figures, Results, Row, figures, machine
 from questions import FIRST, OTHERS, Question, questions
 from servers import Server, proxy, settle, upstream
 from store_filling import Filled, fill, tier
@@ -214,7 +215,9 @@ def main() -> None:
     ]
     print("\n".join(results.lines(about, markdown=options.markdown)))
     if options.into is not None:
-        write_into(options.into, options.scorer, results.lines(about, markdown=True))
+        begin, end = (mark.format(options.scorer) for mark in MARKS)
+        text = "\n".join(results.lines(about, markdown=True))
+        marked.replace(options.into, (begin, end), text)
 
 
 if __name__ == "__main__":

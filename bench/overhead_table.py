@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 PACKAGES = ("kindcache", "uvicorn", "uvloop", "httptools", "aiohttp", "onnxruntime", "hnswlib")
-BEGIN, END = "<!-- overhead, scorer {}: begin -->", "<!-- overhead, scorer {}: end -->"
+MARKS = ("<!-- overhead, scorer {}: begin -->", "<!-- overhead, scorer {}: end -->")
 HEADS = ("entries", "what", "clients", "p50 ms", "p99 ms", "requests/s", "counted", "p50 by round")
 
 
@@ -68,30 +68,19 @@ class Results:
         return [(row, rounds) for row, rounds in items if row.target_ms is not None]
 
 
-def machine() -> list[str]:
-    """Describe the machine and the versions."""
+def machine(packages: Sequence[str] = PACKAGES) -> list[str]:
+    """Describe the machine and the versions of ``packages``."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = names[0].partition(": ")[2] if names else model
     busy = f"load average {os.getloadavg()[0]:.1f} at the start"
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return [
         f"Machine: {model}, {os.cpu_count()} cores, {platform.system()}, {busy}",
         f"Versions: Python {platform.python_version()}, {versions}",
     ]
-
-
-def write_into(path: Path, scorer: str, lines: Sequence[str]) -> None:
-    """Replace what stands between the two markers for ``scorer`` in ``path``."""
-    begin, end = BEGIN.format(scorer), END.format(scorer)
-    text = path.read_text()
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise SystemExit(f"{path} lacks {begin} or {end}")
-    path.write_text("\n".join([before + begin, "", *lines, "", end + after]))
 
 
 def _place(item: tuple[Row, list[Figures]]) -> int:

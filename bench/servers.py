@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ def upstream(folder: Path, latency_ms: float) -> Iterator[Server]:
     """Run the simulated model; its log goes to ``folder``."""
     app = str(BENCH / "upstream_app.py")
     options = ["--latency-ms", str(latency_ms)]
-    with _running([sys.executable, app, *options], folder, "/floor") as server:
+    with running([sys.executable, app, *options], folder, "/floor") as server:
         yield server
 
 
@@ -60,7 +60,7 @@ def proxy(folder: Path, upstream_port: int, scorer: str = "none") -> Iterator[Se
     )
     command = [str(Path(sys.executable).with_name("kindcache")), "serve", "--config", str(config)]
     target = f"http://127.0.0.1:{upstream_port}/v1"
-    with _running([*command, "--upstream", target], folder, "/readyz") as server:
+    with running([*command, "--upstream", target], folder, "/readyz") as server:
         yield server
 
 
@@ -80,16 +80,27 @@ def settle(server: Server) -> None:
 
 
 @contextmanager
-def _running(command: Sequence[str], folder: Path, probe: str) -> Iterator[Server]:
-    port = _free_port()
-    environ = {name: text for name, text in os.environ.items() if "KINDCACHE_" not in name}
+def running(
+    command: Sequence[str],
+    folder: Path,
+    probe: str,
+    *,
+    port: int = 0,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """Run ``command --port PORT`` in ``folder`` until left; ``port`` 0 = a free one.
+
+    It is ready when the path ``probe`` is answered, be it with a 404.
+    """
+    port = port or _free_port()
+    kept = {name: text for name, text in os.environ.items() if "KINDCACHE_" not in name}
     log_path = folder / f"log-{port}.txt"
     started_s = time.perf_counter()
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [*command, "--port", str(port)],
             cwd=folder,
-            env=environ,
+            env={**kept, **(environ or {})},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -111,7 +122,9 @@ def _await_ready(process: subprocess.Popen[bytes], url: str, log_path: Path) -> 
         try:
             with urllib.request.urlopen(url, timeout=1.0):
                 return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as exc:
+            if isinstance(exc, urllib.error.HTTPError) and exc.code < 500:
+                return
             if process.poll() is not None or time.monotonic() > give_up_at:
                 raise SystemExit(f"{url} did not start:\n{log_path.read_text()}") from None
             time.sleep(POLL_S)

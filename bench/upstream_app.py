@@ -3,12 +3,15 @@
     python bench/upstream_app.py --port 9000 --latency-ms 0
 
 ``/floor`` answers at once and reads nothing: the least that HTTP costs on this machine.
+``/calls`` tells how many calls the model has answered, ``/latency/300`` sets its latency in
+milliseconds. With ``--echo`` the answer names the messages it is for (``digest``).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 from typing import Any
 
@@ -24,9 +27,15 @@ HEAD = {"id": "chatcmpl-bench", "created": 1_700_000_000, "model": "bench"}
 WORDS_A_FRAME = 4
 
 
-def whole() -> bytes:
+def digest(messages: list[dict[str, str]]) -> str:
+    """Return what tells an answer for ``messages`` from all others."""
+    turns = [[message["role"], message["content"]] for message in messages]
+    return hashlib.sha256(json.dumps(turns).encode()).hexdigest()[:16]
+
+
+def whole(content: str = " ".join(WORDS)) -> bytes:
     """Return the answer as one JSON object."""
-    message = {"role": "assistant", "content": " ".join(WORDS)}
+    message = {"role": "assistant", "content": content}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     return json.dumps(
         {**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE}
@@ -53,34 +62,48 @@ def frames() -> list[bytes]:
 class Model:
     """The ASGI app."""
 
-    def __init__(self, latency_s: float) -> None:
+    def __init__(self, latency_s: float, *, echo: bool = False) -> None:
         self._latency_s = latency_s
+        self._echo = echo
+        self._calls = 0
         self._whole = whole()
         self._frames = frames()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["path"] == "/floor":
-            await self._send_whole(send)
+            await _send_whole(send, self._whole)
+            return
+        if scope["method"] == "GET":
+            await _send_whole(send, self._control(scope["path"]))
             return
         body = await _read(receive)
+        self._calls += 1
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
-        if b'"stream": true' in body:  # the client's own spelling; parsing would be charged to us
+        # The spellings that clients use; parsing would be charged to us.
+        if b'"stream": true' in body or b'"stream":true' in body:
             await self._send_frames(send)
+        elif self._echo:
+            await _send_whole(send, whole(digest(json.loads(body)["messages"])))
         else:
-            await self._send_whole(send)
+            await _send_whole(send, self._whole)
 
-    async def _send_whole(self, send: Any) -> None:
-        length = str(len(self._whole)).encode()
-        await _start(send, b"application/json", (b"content-length", length))
-        await send({"type": "http.response.body", "body": self._whole})
+    def _control(self, path: str) -> bytes:
+        if path.startswith("/latency/"):
+            self._latency_s = float(path.rpartition("/")[2]) / 1e3
+        return str(self._calls).encode()
 
     async def _send_frames(self, send: Any) -> None:
         await _start(send, b"text/event-stream")
         for frame in self._frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_whole(send: Any, body: bytes) -> None:
+    await _start(send, b"application/json", (b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _read(receive: Any) -> bytes:
@@ -102,9 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve a simulated model.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--echo", action="store_true", help="answer each prompt differently")
     options = parser.parse_args()
     uvicorn.run(
-        Model(options.latency_ms / 1e3),
+        Model(options.latency_ms / 1e3, echo=options.echo),
         host="127.0.0.1",
         port=options.port,
         log_level="warning",

@@ -17,6 +17,7 @@ from .normal_form import nfc
 VERSION = b"1"
 
 Substitution = Callable[[str], str]
+_encode = msgspec.json.Encoder().encode
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
@@ -29,7 +30,8 @@ def canonical(frame: Mapping[str, Any], blank: Sequence[Substitution] = ()) -> b
     kept = {key: frame[key] for key in sorted(frame) if frame[key] is not None}
     if blank:
         kept = {key: _blanked(key, value, blank) for key, value in kept.items()}
-    return VERSION + nfc(msgspec.json.encode(kept).decode()).encode()
+    data = _encode(kept)
+    return VERSION + (data if data.isascii() else nfc(data.decode()).encode())
 
 
 def _blanked(key: str, value: Any, blank: Sequence[Substitution]) -> Any:

@@ -10,12 +10,12 @@ from ..policies.facts import Candidate
 from ..policies.policy import Policy
 from ..policies.shortlist import Ready
 from ..policies.verdict import Hit, Miss, Reason
+from .entry_rows import Entry
 from .errors import EmbedderError, ScorerError
 from .events import Failed, Observer, Trace
 from .fingerprint import Ask
 from .memory import candidate
 from .ports import Clock, PairScorer
-from .table import Entry
 from .turns import HOPELESS, TurnScorer
 
 SCORED = 2  # candidates that the scorer is asked about, best first; each costs a millisecond
@@ -46,6 +46,7 @@ class Decider:
         turns = ask.history.turns if ask.history is not None else ()
         found = policy.shortlist(category, call, candidates, self.clock(), turns)
         miss: Miss | None = None
+        lent: Hit | None = None
         started = perf_counter()
         try:
             for ready in found.ready[:SCORED]:
@@ -53,9 +54,12 @@ class Decider:
                 if chance is None:
                     miss = miss or _unread(ready)
                     continue
-                verdict = policy.judge_scored(category, ready, chance)
+                verdict = policy.judge_scored(category, ready, chance, call.model)
                 if isinstance(verdict, Hit):
-                    return verdict
+                    if not verdict.relaxed:
+                        return verdict
+                    lent = lent or verdict  # unless the next one needs no load to be served
+                    continue
                 miss = verdict if miss is None else _surer(miss, verdict)
         except ScorerError as exc:
             self.observer.notify(Failed("score", type(exc).__name__))
@@ -65,7 +69,7 @@ class Decider:
             return Miss(Reason.EMBEDDER, category, candidates[0].similarity)
         finally:
             trace.judge_s = perf_counter() - started
-        return miss or found.miss
+        return lent or miss or found.miss
 
     async def _probability(self, asked: str, ready: Ready) -> float | None:
         """Return the probability of the same answer: of the last texts and of all turns before.

@@ -6,15 +6,17 @@ say. State changes are synchronous; the I/O they call for is queued.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from ..policies.eligibility import Access
+from ..policies.facts import Call
 from ..policies.policy import Policy
-from ..policies.verdict import Bypass, Hit, Miss, Reason
+from ..policies.verdict import Bypass, Miss, Reason
+from .aliases import Aliases
 from .deciding import Decider
-from .entry import Payload, decode_payload
-from .errors import CorruptRecord, EmbedderError, StoreError
+from .erased import Erased
+from .errors import EmbedderError
 from .events import Failed, LookedUp, Observer, Trace
 from .fail_open import fail_open
 from .fingerprint import Ask
@@ -23,9 +25,10 @@ from .learning.blocked import Blocked
 from .learning.evidence import Evidence
 from .memory import Memory
 from .outcome import Aside, Follow, Found, Lead, Outcome
-from .ports import Clock, Embedder, EntryKey, Store, Vector
+from .ports import Clock, Embedder, Store, Vector
 from .screening import Screening
 from .singleflight import Flights
+from .stored_answers import StoredAnswers
 
 CANDIDATES = 5  # an expired or vetoed neighbour must not hide one that answers
 
@@ -51,6 +54,16 @@ class Engine:
     clock: Clock
     epoch: bytes | None = None
     learnt: bool = False
+    answers: StoredAnswers = field(init=False)
+    aliases: Aliases = field(init=False)
+    erased: Erased = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.erased = Erased(self.clock)
+        self.aliases = Aliases(self.memory.table)
+        self.answers = StoredAnswers(
+            self.memory, self.store, self.blocked, self.erased, self.observer, self.clock
+        )
 
     async def lookup(self, request: Request) -> Outcome:
         """Find an answer, or say who asks the model. Never raises but for cancellation."""
@@ -64,29 +77,31 @@ class Engine:
         return outcome
 
     async def _lookup(self, request: Request, trace: Trace) -> Outcome:
-        call = request.call
         if self.epoch is None:
             return Aside(Bypass(Reason.STARTING))
+        request = self._marked(request)
+        call = request.call
         # 1 may it use the cache at all, 2 does a rule name its category, and may that be cached?
         access = self.policy.access(call)
         category = self.policy.by_rule(call, request.origin)
         if category is not None and isinstance(access, Access):
-            access = self.policy.narrow(access, call, category)
+            access = self.narrow(access, call, category)
         if isinstance(access, Bypass):
             return Aside(access)
         # 3 who asks what
         ask = self.identity.identify(request, self.epoch)
         if ask is None:
             return Aside(Bypass(Reason.ANONYMOUS))
-        # 4 the same question to the letter
-        exact = await self._exact(ask, trace) if access.read else None
+        # 4 the same question to the letter, or words that were judged before
+        exact = await self._known(request, ask, access, category, trace) if access.read else None
         if isinstance(exact, Found):
             return exact
         # 5 its vector, 6 its category by meaning
-        vector, doubt = await self._embed(ask, access, category, trace)
+        ruled = category
+        vector, doubt = await self.embed(ask, access, category, trace)
         if category is None:
             category = self.policy.by_meaning(vector)
-            narrowed = self.policy.narrow(access, call, category)
+            narrowed = self.narrow(access, call, category)
             if isinstance(narrowed, Bypass):
                 return Aside(narrowed)
             access = narrowed
@@ -100,9 +115,11 @@ class Engine:
             return Follow(ask, Miss(Reason.NEW, category), trace, flight)
         # 8-12 the same question in other words
         if access.semantic and vector is not None:
-            ask = self._with_history(request, ask, category)
-        found = await self._semantic(ask, access, category, vector, doubt, trace)
+            ask = self.with_history(request, ask, category)
+        policy = self.policy  # another may be in force when this has been judged
+        found = await self.by_meaning(ask, access, category, vector, doubt, trace, policy)
         if isinstance(found, Found):
+            self.aliases.keep(policy, found, ruled, category)
             return found
         miss = exact if exact is not None and exact.reason is not Reason.NEW else found
         return self._lead(
@@ -114,23 +131,40 @@ class Engine:
             shared=shared,
         )
 
-    async def _exact(self, ask: Ask, trace: Trace) -> Found | Miss:
-        payload = await self._payload(ask.key, trace)
-        if payload is Reason.PAYLOAD_MISSING:
-            leaving = self.memory.writer.is_deleting(ask.key) and self.blocked.watches(ask.key)
-            return Miss(Reason.BLOCKED if leaving else Reason.NEW, "")
-        if isinstance(payload, Reason):
-            return Miss(payload, "")
-        if self.blocked.withdrawn(ask.key, payload.created_s):
-            return Miss(Reason.BLOCKED, payload.category)
-        if not self.policy.serves_exact(ask.call, payload.category):
-            return Miss(Reason.NEW, payload.category)
-        verdict = self.policy.judge_exact(
-            payload.category, ask.call, ask.key, payload.created_s, payload.ttl_s, self.clock()
-        )
-        return self._serve(ask, verdict, payload, trace)
+    def use(self, policy: Policy) -> None:
+        """Decide by ``policy`` from now on. Lookups under way may end under either."""
+        policy.take_over(self.policy)
+        self.screening = replace(self.screening, policy=policy)
+        self.evidence.use(policy)
+        self.policy = policy
 
-    async def _embed(
+    def _marked(self, request: Request) -> Request:
+        call = self.policy.marked(request.call)
+        return request if call is request.call else replace(request, call=call)
+
+    def narrow(self, access: Access, call: Call, category: str) -> Access | Bypass:
+        """Return what the policy of ``category`` leaves of ``access``."""
+        narrowed = self.policy.narrow(access, call, category)
+        if isinstance(narrowed, Access) and self.policy.bars_reuse(call, category, self.clock):
+            return Bypass(Reason.TIME_WORDS, category)
+        return narrowed
+
+    async def _known(
+        self, request: Request, ask: Ask, access: Access, ruled: str | None, trace: Trace
+    ) -> Found | Miss:
+        """Look for the very words: as those of an entry, then as an alias of one."""
+        exact = await self.answers.exact(ask, trace, self.policy)
+        if isinstance(exact, Found) or exact.reason is not Reason.NEW:
+            return exact
+        meant = self.aliases.recall(self.policy, ask, ruled, self.clock())
+        allowed = None if meant is None else self.narrow(access, ask.call, meant.category)
+        if meant is None or not isinstance(allowed, Access) or not allowed.semantic:
+            return exact
+        ask = self.with_history(request, ask, meant.category)
+        found = await self.answers.of(ask, meant, trace, self.policy)
+        return found if isinstance(found, Found) else exact
+
+    async def embed(
         self, ask: Ask, access: Access, category: str | None, trace: Trace
     ) -> tuple[Vector | None, Reason | None]:
         """Return the vector, or why there is none."""
@@ -146,7 +180,7 @@ class Engine:
             trace.embed_s = perf_counter() - started
         return vector, access.exact_because if vector is not None else Reason.OVER_WINDOW
 
-    async def _semantic(
+    async def by_meaning(
         self,
         ask: Ask,
         access: Access,
@@ -154,75 +188,28 @@ class Engine:
         vector: Vector | None,
         doubt: Reason | None,
         trace: Trace,
+        policy: Policy,
     ) -> Found | Miss:
+        """Look for the same question in other words, or say why there is none."""
         if not access.read:
             return Miss(Reason.CLIENT_NO_CACHE, category)
         if vector is None or not access.semantic:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
         started = perf_counter()
-        reach = self.policy.reach(category)
+        reach = policy.reach(category)
         near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES, ask.history)
         trace.search_s = perf_counter() - started
         free = self.blocked.without(ask, near)
-        verdict = await self.decider.decide(self.policy, category, ask, free, trace)
+        verdict = await self.decider.decide(policy, category, ask, free, trace)
         if isinstance(verdict, Miss):
             stopped = near and (not free or free[0] is not near[0])
             return Miss(Reason.BLOCKED, category, near[0][1]) if stopped else verdict
-        key = EntryKey(verdict.key)
-        if self.memory.table.get(key) is None:  # purged while the scorer was thinking
-            return Miss(Reason.PAYLOAD_MISSING, category, verdict.similarity, verdict.threshold)
-        payload = await self._payload(key, trace)
-        if isinstance(payload, Reason):
-            return Miss(payload, category, verdict.similarity, verdict.threshold)
-        if self.blocked.stops(ask, key, payload.prompt, payload.created_s):  # by now
-            return Miss(Reason.BLOCKED, category, verdict.similarity, verdict.threshold)
-        return self._serve(ask, verdict, payload, trace)
+        return await self.answers.of(ask, verdict, trace, policy)
 
-    def _with_history(self, request: Request, ask: Ask, category: str) -> Ask:
+    def with_history(self, request: Request, ask: Ask, category: str) -> Ask:
         """Add the earlier turns where they may be in other words; free where they may not."""
         wanted = self.decider.turns is not None and self.policy.equivalent_history(category)
         return self.identity.with_history(request, ask) if wanted else ask
-
-    def _serve(self, ask: Ask, verdict: Hit | Miss, payload: Payload, trace: Trace) -> Found | Miss:
-        if isinstance(verdict, Miss):
-            return verdict
-        if ask.call.wants_usage and payload.answer.usage is None:
-            return Miss(Reason.USAGE_UNKNOWN, verdict.category, verdict.similarity)
-        if not self.memory.standing.good(ask.principal, payload.created_s, self.clock()):
-            return Miss(Reason.REVALIDATE, verdict.category, verdict.similarity)
-        self.memory.table.touch(EntryKey(verdict.key))
-        return Found(verdict, payload, trace, ask)
-
-    async def _payload(self, key: EntryKey, trace: Trace) -> Payload | Reason:
-        payload = self.memory.hot.get(key)
-        if payload is not None:
-            return payload
-        if self.memory.writer.is_deleting(key):
-            return Reason.PAYLOAD_MISSING
-        known = self.memory.table.get(key)
-        started = perf_counter()
-        try:
-            data = await self.store.get(key)
-            # What was written or purged meanwhile makes the answer one of the past.
-            current = self.memory.table.get(key) is known
-            if data is None:
-                if known is not None and current:
-                    self.memory.remove([key], "missing")
-                return Reason.PAYLOAD_MISSING
-            payload = decode_payload(data)
-        except StoreError as exc:
-            self.observer.notify(Failed("store.get", type(exc).__name__))
-            return Reason.STORE
-        except CorruptRecord as exc:
-            self.observer.notify(Failed("store.decode", type(exc).__name__))
-            if current:
-                self.memory.remove([key], "corrupt")
-            return Reason.PAYLOAD_CORRUPT
-        finally:
-            trace.store_s += perf_counter() - started
-        if current:
-            self.memory.hot.put(key, payload, len(data))
-        return payload
 
     def _lead(
         self,

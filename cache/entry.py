@@ -89,6 +89,10 @@ class IndexRecord:
     principal: bytes = b""
     loose_partition: bytes = b""  # of conversations with other ``turns``; empty = exact history
     turns: tuple[str, ...] = ()
+    user: bytes = b""  # of the principal's users and namespaces: who asked, as keyed digests
+    namespace: bytes = b""
+    asked_s: float = 0.0
+    likeness: float = 0.0  # cosine of its nearest neighbour when it was stored
 
     def decoded_vector(self, dim: int) -> Vector | None:
         """Return the vector as float32, normalised again after the loss to float16.

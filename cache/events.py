@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..policies.observation import Source
+from ..policies.room import Cause
 from ..policies.verdict import Reason, Verdict
 
 
@@ -81,6 +82,14 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveWay:
+    """An entry was evicted for another one."""
+
+    category: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Something failed and was survived. ``error`` is the exception's type, never its text."""
 
@@ -110,7 +119,7 @@ class NotCompared:
 class OwnCall:
     """kindcache called the model on its own account, or would have."""
 
-    purpose: str  # "check", "judge"
+    purpose: str  # "check", "judge", "refresh"
     outcome: str  # "answered", "failed", "unpaid"
 
 
@@ -123,6 +132,14 @@ class BarMoved:
     why: str  # "certified", "strict" (too little evidence), "alarm"
 
 
+@dataclass(frozen=True, slots=True)
+class LoadMoved:
+    """A model has become loaded, or is at rest again."""
+
+    model: str
+    factor: float  # 0..1; 0 = at rest
+
+
 Event = (
     LookedUp
     | Served
@@ -131,11 +148,13 @@ Event = (
     | KeptApart
     | Answered
     | Removed
+    | GaveWay
     | Failed
     | Verified
     | NotCompared
     | OwnCall
     | BarMoved
+    | LoadMoved
 )
 
 

@@ -23,6 +23,8 @@ class Ask:
     scope: Scope
     partition: PartitionKey
     key: EntryKey
+    user: bytes = b""  # which of the principal's users and namespaces, as keyed digests
+    namespace: bytes = b""
     history: History | None = None  # where the category lets earlier turns be in other words
 
 

@@ -14,6 +14,7 @@ from .scope import Scoping, digest
 
 # Headers that select a version of the API, and with it the answer.
 VARY = frozenset({b"openai-beta", b"openai-version", b"anthropic-version", b"anthropic-beta"})
+_NO_VARY = digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,12 @@ class Identity:
         call = request.call
         scope = self.scoping.scope(principal, call.user, call.directives.namespace, epoch)
         place = partition(scope, self._shape(request, call), self.embedder.identity)
-        return Ask(call, request.origin, principal, scope, place, exact_key(place, call.prompt))
+        key = exact_key(place, call.prompt)
+        if call.personal:
+            key = self.scoping.hidden(key)
+        user = self.scoping.name(b"user", principal, call.user)
+        namespace = self.scoping.name(b"namespace", principal, call.directives.namespace)
+        return Ask(call, request.origin, principal, scope, place, key, user, namespace)
 
     def with_history(self, request: Request, ask: Ask) -> Ask:
         """Return ``ask`` with its earlier turns, as it is where it has none to compare."""
@@ -55,6 +61,8 @@ class Identity:
         return replace(ask, history=History(place, turns))
 
     def _shape(self, request: Request, call: Call) -> bytes:
-        selecting = sorted(header for header in request.headers if header[0] in VARY)
-        vary = digest(*(part for header in selecting for part in header))
+        selecting = [header for header in request.headers if header[0] in VARY]
+        vary = _NO_VARY
+        if selecting:
+            vary = digest(*(part for header in sorted(selecting) for part in header))
         return compatibility(call, request.target, vary, self.blank)

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
 
 from ..policies.category import Prototypes
+from ..policies.policy import Policy
 from .background import Background
 from .engine import Engine
 from .entry import decode_record
+from .erasing import sweep
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed
 from .fail_open import fail_open
+from .heap import give_back
+from .purging import purge
 
 TICK_S = 1.0
 EPOCH_EVERY_TICKS = 10
@@ -46,7 +50,10 @@ class Lifecycle:
     margin: float
     close_deadline_s: float = 5.0
     background: Sequence[Background] = ()
+    beside: Sequence[Callable[[], Coroutine[None, None, None]]] = ()  # each runs until the end
+    when_loaded: Callable[[], None] | None = None  # called once
     loaded: bool = False
+    to_purge: dict[str, None] = field(default_factory=dict)  # categories, in order
     _loading: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -63,6 +70,7 @@ class Lifecycle:
         self._tasks = [
             asyncio.create_task(self._upkeep()),
             asyncio.create_task(self._build_indexes()),
+            *(asyncio.create_task(run()) for run in self.beside),
         ]
 
     async def end_background(self) -> None:
@@ -120,6 +128,8 @@ class Lifecycle:
             await self._share_blocked(tick)
         if not self.engine.learnt:
             await self._learn()
+        if self.to_purge:
+            await self.purge_gone()
         self.engine.memory.expire(self.engine.clock())
 
     async def _connect(self) -> None:
@@ -146,9 +156,15 @@ class Lifecycle:
         number = count(1)
         try:
             await self.engine.blocked.read(self.engine.store)  # before anything can be found
+            await self.engine.erased.read(self.engine.store)
+            self.engine.erased.due = False
             async for key, data in self.engine.store.records():
                 try:
-                    memory.adopt(key, decode_record(data))
+                    record = decode_record(data)
+                    if self.engine.erased.covers_record(record):
+                        self.engine.erased.due = True  # a write that came too late
+                    else:
+                        memory.adopt(key, record)
                 except CorruptRecord as exc:
                     self._failed("load", exc)
                 if next(number) % LOAD_BATCH == 0:
@@ -159,29 +175,78 @@ class Lifecycle:
         finally:
             self._loading = False
         self.loaded = True
+        if self.when_loaded is not None:
+            self.when_loaded()
+
+    async def change(
+        self, policy: Policy, examples: Sequence[Example], *, min_similarity: float, margin: float
+    ) -> None:
+        """Put ``policy`` in force, with all that belongs to it, or nothing at all.
+
+        Raises ``EmbedderError`` where new examples cannot be embedded.
+        """
+        known = (tuple(self.examples), self.min_similarity, self.margin)
+        if self.engine.learnt and known == (tuple(examples), min_similarity, margin):
+            policy.take_prototypes(self.engine.policy)
+        elif self.engine.learnt:
+            made = await self._prototypes(examples, min_similarity, margin)
+            if made is not None:
+                policy.use_prototypes(made)
+        self.examples, self.min_similarity, self.margin = examples, min_similarity, margin
+        self.engine.use(policy)
+
+    async def purge_gone(self, categories: Iterable[str] = ()) -> dict[str, int]:
+        """Purge ``categories`` and those that are still to be; return how many entries by name.
+
+        What the store does not let go now is tried again in each tick. In this process nothing of
+        them is served any more.
+        """
+        self.to_purge.update(dict.fromkeys(categories))
+        gone: dict[str, int] = {}
+        for name in tuple(self.to_purge):
+            if name in self.engine.policy and self.engine.policy[name].cache:
+                self.to_purge.pop(name, None)  # it is back
+                continue
+            try:
+                gone[name] = await purge(self.engine, name)
+            except StoreError as exc:
+                self._failed("purge", exc)
+                break
+            self.to_purge.pop(name, None)
+        return gone
 
     async def _learn(self) -> None:
         """Embed the examples; until that succeeds undecided prompts are ``default``."""
-        names: list[str] = []
-        vectors = []
+        examples = self.examples
         try:
-            for example in self.examples:
-                vector = await self.engine.embedder.embed(example.text)
-                if vector is not None:
-                    names.append(example.category)
-                    vectors.append(vector)
+            made = await self._prototypes(examples, self.min_similarity, self.margin)
         except EmbedderError as exc:
             self._failed("learn", exc)
             return
-        if vectors:
-            matrix = np.stack(vectors).astype(np.float32)
-            self.engine.policy.use_prototypes(
-                Prototypes(names, matrix, min_similarity=self.min_similarity, margin=self.margin)
-            )
+        if self.examples is not examples:
+            return  # others by now; the next tick learns them
+        if made is not None:
+            self.engine.policy.use_prototypes(made)
         self.engine.learnt = True
+
+    async def _prototypes(
+        self, examples: Sequence[Example], min_similarity: float, margin: float
+    ) -> Prototypes | None:
+        names: list[str] = []
+        vectors = []
+        for example in examples:
+            vector = await self.engine.embedder.embed(example.text)
+            if vector is not None:
+                names.append(example.category)
+                vectors.append(vector)
+        if not vectors:
+            return None
+        matrix = np.stack(vectors).astype(np.float32)
+        return Prototypes(names, matrix, min_similarity=min_similarity, margin=margin)
 
     async def _build_indexes(self) -> None:
         """Build and compact graphs in a thread, one at a time; they serve meanwhile."""
+        freed_much = True  # by the load
         while True:
             due = () if self._loading else self.engine.memory.table.indexes()
             for index in due:
@@ -194,6 +259,10 @@ class Lifecycle:
                         raise
                     finally:
                         index.finish_build(build)
+                    freed_much = True
+            if freed_much and not self._loading:
+                await asyncio.to_thread(give_back)
+                freed_much = False
             await asyncio.sleep(TICK_S)
 
     async def _flush_evidence(self) -> None:
@@ -207,8 +276,12 @@ class Lifecycle:
         blocked, store = self.engine.blocked, self.engine.store
         try:
             await blocked.send(store)
+            await self.engine.erased.send(store)
             if tick % BLOCKED_EVERY_TICKS == 0:
                 await blocked.read(store)
+                await self.engine.erased.read(store)
+                if self.engine.erased.due:
+                    await sweep(self.engine)
         except StoreError as exc:
             self._failed("blocked", exc)
 

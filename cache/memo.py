@@ -57,6 +57,10 @@ class Memo:
         while len(self._vectors) > self._entries:
             self._vectors.popitem(last=False)
 
+    def forget(self) -> None:
+        """Forget every text; whose each was is not known."""
+        self._vectors.clear()
+
     async def open(self) -> None:
         """Open the inner embedder."""
         await self._inner.open()

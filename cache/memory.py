@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 from ..policies.facts import Candidate
 from ..policies.guards.signature import signature
-from ..policies.verdict import Admit
+from ..policies.verdict import Admit, Reason
 from .entry import IndexRecord, Payload, encode, pack_vector
-from .events import Observer, Removed
+from .entry_rows import Entry
+from .events import GaveWay, Observer, Removed
 from .fingerprint import Ask
 from .history import History
 from .hot import HotPayloads
+from .occupancy import Holding, Stake
 from .ports import Embedder, EntryKey, PartitionKey, Vector
 from .standing import Standing
-from .table import Entry, Table
+from .table import Evicted, Table
 from .writer import Put, Writer
 
 
@@ -30,8 +32,13 @@ class Memory:
     observer: Observer
     embedder: Embedder  # vectors of another one are of no use here
 
-    def admit(self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit) -> bool:
-        """Take in an answer and queue its write; False when too many writes are waiting."""
+    def admit(
+        self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit
+    ) -> Reason | None:
+        """Take in an answer and queue its write, or return why it was not taken in.
+
+        ``BACKLOG``: too many writes are waiting. ``ROOM``: it is larger than what it may take.
+        """
         data = encode(payload)
         record = IndexRecord(
             partition=ask.partition,
@@ -46,23 +53,33 @@ class Memory:
             principal=ask.principal,
             loose_partition=ask.history.partition if ask.history else b"",
             turns=ask.history.turns if ask.history else (),
+            user=ask.user,
+            namespace=ask.namespace,
+            asked_s=payload.created_s - payload.upstream_s,
+            likeness=verdict.likeness,
         )
+        if self.table.occupancy.too_large(_holding(record)):
+            return Reason.ROOM
         if not self.writer.put(Put(ask.key, data, encode(record), verdict.retention_s)):
-            return False
+            return Reason.BACKLOG
         self.hot.put(ask.key, payload, len(data))
-        self._take_in(ask.key, record, vector)
-        return True
+        evicted = self._take_in(ask.key, record, vector)
+        self._gone([old.entry.key for old in evicted], len(evicted), "evicted")
+        for old in evicted:
+            self.observer.notify(GaveWay(old.entry.category, old.cause))
+        return None
 
     def adopt(self, key: EntryKey, record: IndexRecord) -> None:
         """Take in an entry that the store already has, unless a newer one is here.
 
-        Evicts nothing: where the table is full, the store's entry stays in the store, and others
-        may know it. Raises ``CorruptRecord``.
+        Where there is no room it stays in the store, and others may know it; so does what must
+        make room for it here. Raises ``CorruptRecord``.
         """
-        if self.table.get(key) is None and not self.table.is_full:
+        if key not in self.table and self.table.occupancy.is_due(_holding(record)):
             mine = record.embedder == self.embedder.identity
             vector = record.decoded_vector(self.embedder.dim) if mine else None
-            self._take_in(key, record, vector)
+            for old in self._take_in(key, record, vector):
+                self.hot.discard(old.entry.key)
 
     def remove(self, keys: Iterable[EntryKey], why: str) -> int:
         """Remove entries everywhere and count those that the table knew."""
@@ -81,11 +98,13 @@ class Memory:
 
     def clear(self) -> None:
         """Forget everything held here; the store keeps what it has."""
-        for entry in self.table:
-            self.hot.discard(entry.key)
+        for key in self.table.keys_of():
+            self.hot.discard(key)
         self.table.clear()
 
-    def _take_in(self, key: EntryKey, record: IndexRecord, vector: Vector | None) -> None:
+    def _take_in(
+        self, key: EntryKey, record: IndexRecord, vector: Vector | None
+    ) -> Sequence[Evicted]:
         entry = Entry(
             key=key,
             partition=PartitionKey(record.partition),
@@ -98,9 +117,7 @@ class Memory:
             ttl_s=record.ttl_s,
             history=_history(record),
         )
-        evicted = self.table.admit(entry, vector)
-        if evicted:
-            self._gone([entry.key for entry in evicted], len(evicted), "evicted")
+        return self.table.admit(entry, vector, _holding(record).stake)
 
     def _gone(self, keys: Sequence[EntryKey], known: int, why: str) -> None:
         for key in keys:
@@ -123,6 +140,12 @@ def candidate(entry: Entry, similarity: float, asked_in: PartitionKey) -> Candid
         ttl_s=entry.ttl_s,
         turns=None if entry.partition == asked_in else turns,
     )
+
+
+def _holding(record: IndexRecord) -> Holding:
+    cost_s = record.created_s - record.asked_s if record.asked_s else 0.0
+    stake = Stake(record.principal, cost_s, record.likeness)
+    return Holding(record.category, record.size_bytes, record.expires_s, stake)
 
 
 def _history(record: IndexRecord) -> History | None:

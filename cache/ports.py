@@ -165,6 +165,13 @@ class Store(Protocol):
         """Delete payloads and records; absent keys are not an error."""
         ...
 
+    async def scrub(self) -> None:
+        """Leave no byte of what was deleted, replaced or has expired where the store can help it.
+
+        May take seconds. ``StoreError`` where something keeps it from that now.
+        """
+        ...
+
     def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         """Iterate over the index records of live entries, in no particular order.
 

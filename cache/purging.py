@@ -14,7 +14,7 @@ async def purge(engine: Engine, category: str | None) -> int:
     What is in memory is gone when this begins to wait; the store's part is done when it returns.
     Raises ``StoreError`` when the store cannot be read.
     """
-    keys = {entry.key for entry in engine.memory.table if category in {None, entry.category}}
+    keys = set(engine.memory.table.keys_of(category))
     engine.memory.remove(keys, "purged")
     async for key, data in engine.store.records():
         if category is None or _category(data) in {category, None}:

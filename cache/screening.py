@@ -17,12 +17,12 @@ from ..policies.steering import overrides
 from ..policies.verdict import Admit, Reason
 from .background import Background
 from .entry import Payload
+from .entry_rows import Entry
 from .errors import EmbedderError
 from .events import Failed, KeptApart, Observer
 from .fingerprint import Ask
 from .memory import Memory
 from .ports import Embedder, Vector
-from .table import Entry
 
 LOOKED_AT = 5  # stored prompts that a new one might answer for: as many as a lookup proposes
 Near = Sequence[tuple[Entry, float]]
@@ -38,8 +38,10 @@ class Screening:
     observer: Observer
     queue: Background
 
-    def admit(self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit) -> bool:
-        """Take in an answer and queue its write; False when too many writes are waiting."""
+    def admit(
+        self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit
+    ) -> Reason | None:
+        """Take in an answer and queue its write, or return why it was not taken in."""
         if vector is None or not self.policy[payload.category].poisoning_check:
             return self.memory.admit(ask, payload, vector, verdict)
         turns = () if ask.history is None else ask.history.turns
@@ -51,12 +53,13 @@ class Screening:
         pieces = parts(payload.prompt, [entry.prompt for entry, _ in near]) if near else ()
         if not pieces:
             return self.memory.admit(ask, payload, vector, verdict)
-        if not self.memory.admit(ask, payload, None, verdict):
-            return False
+        refused = self.memory.admit(ask, payload, None, verdict)
+        if refused is not None:
+            return refused
         job = partial(self._look_closer, ask, payload, vector, verdict, pieces, near)
         if not self.queue.offer(job):
             self.observer.notify(KeptApart(payload.category, Reason.BACKLOG))
-        return True
+        return None
 
     async def drain(self) -> None:
         """Wait until everything taken in so far is where it will be found."""
@@ -67,11 +70,11 @@ class Screening:
         found = self.memory.table.neighbours(reach, ask.partition, vector, LOOKED_AT, ask.history)
         return [pair for pair in found if pair[1] >= NEAR and pair[0].key != ask.key]
 
-    def _apart(self, ask: Ask, payload: Payload, verdict: Admit, reason: Reason) -> bool:
-        admitted = self.memory.admit(ask, payload, None, verdict)
-        if admitted:
+    def _apart(self, ask: Ask, payload: Payload, verdict: Admit, reason: Reason) -> Reason | None:
+        refused = self.memory.admit(ask, payload, None, verdict)
+        if refused is None:
             self.observer.notify(KeptApart(payload.category, reason))
-        return admitted
+        return refused
 
     async def _look_closer(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from ..policies.facts import AnswerFacts
 from ..policies.verdict import Admit, Reason, Refuse
@@ -53,7 +54,9 @@ def carry_out(engine: Engine, lead: Lead, ruling: Ruling) -> Admit | Refuse:
     verdict = Refuse(Reason.INTERNAL) if ruling.stores else ruling.verdict  # until it is stored
     with fail_open(engine.observer, "settle"):
         note_standing(engine, lead.ask.principal, received.status)
-        if ruling.payload is not None and isinstance(ruling.verdict, Admit):
+        if ruling.stores and engine.erased.covers(lead.ask, lead.started_s):  # since the ruling
+            verdict = Refuse(Reason.ERASED)
+        elif ruling.payload is not None and isinstance(ruling.verdict, Admit):
             verdict = _store(engine, lead, ruling.payload, ruling.verdict, received.size_bytes)
             payload = ruling.payload if isinstance(verdict, Admit) else None
     release(engine, lead, payload)
@@ -87,8 +90,13 @@ def note_standing(engine: Engine, principal: Principal, status: int) -> None:
 def _store(
     engine: Engine, lead: Lead, payload: Payload, verdict: Admit, size_bytes: int
 ) -> Admit | Refuse:
-    if not engine.screening.admit(lead.ask, payload, lead.vector, verdict):
-        return Refuse(Reason.BACKLOG)
+    today = engine.policy  # it may have changed since the ruling
+    if payload.category not in today or not today[payload.category].cache:
+        return Refuse(Reason.CATEGORY)
+    known = replace(verdict, likeness=lead.miss.similarity or 0.0)
+    refused = engine.screening.admit(lead.ask, payload, lead.vector, known)
+    if refused is not None:
+        return Refuse(refused)
     engine.observer.notify(Stored(payload.category, size_bytes))
     return verdict
 
@@ -100,6 +108,8 @@ def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
         asked = lead.ask.call.directives
         reason = Reason.CLIENT_NO_STORE if asked.no_store else Reason.EMBEDDER
         return Ruling(received, Refuse(reason))
+    if engine.erased.covers(lead.ask, lead.started_s):
+        return Ruling(received, Refuse(Reason.ERASED))
     answer, category = received.answer, lead.miss.category
     facts = AnswerFacts(
         status=received.status,
@@ -108,19 +118,32 @@ def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
         has_tool_calls=answer.has_tool_calls,
         size_bytes=received.size_bytes,
         upstream_no_store=received.upstream_no_store,
+        personal=engine.policy.personal_in(_texts(answer)),
     )
-    verdict = engine.policy.admit(category, facts, lead.ask.call.directives)
+    call, created_s = lead.ask.call, engine.clock()
+    verdict = engine.policy.admit(
+        category, facts, call.directives, lead.ask.key, call.prompt, created_s
+    )
     if isinstance(verdict, Refuse):
         return Ruling(received, verdict)
     if not engine.memory.writer.has_room:
         return Ruling(received, Refuse(Reason.BACKLOG))
+    prompt = engine.policy.kept_prompt(category, call, by_meaning=lead.vector is not None)
+    if prompt is None:
+        return Ruling(received, Refuse(Reason.PERSONAL_DATA))
     payload = Payload(
         answer=answer,
         category=category,
-        prompt=lead.ask.call.prompt,
-        created_s=engine.clock(),
+        prompt=prompt,
+        created_s=created_s,
         dialect=lead.ask.call.dialect,
         ttl_s=lead.ask.call.directives.ttl_s,
         upstream_s=received.total_s,
     )
     return Ruling(received, verdict, payload)
+
+
+def _texts(answer: Answer) -> Iterator[str]:
+    for choice in answer.choices:
+        yield from filter(None, (choice.text, choice.refusal, choice.reasoning))
+        yield from (call.arguments for call in choice.tool_calls)

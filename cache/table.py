@@ -1,121 +1,137 @@
 """The entries that this process knows, with the indexes that find them.
 
 The table and the indexes change together and synchronously; what a change evicts is returned, so
-that the caller does the I/O afterwards.
+that the caller does the I/O afterwards. An entry's row is its label in the indexes.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import OrderedDict
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 
-from ..policies.guards.signature import Signature
+from ..policies.room import Cause
+from .entry_rows import Entry, EntryRows
+from .expiry import Expiry
 from .history import History
 from .index.category import CategoryIndex
+from .occupancy import NO_STAKE, Holding, Occupancy, Stake
 from .ports import EntryKey, PartitionKey, Vector
+from .slot_table import ABSENT, SlotTable, hashed_bytes
 
+MOST_ADMISSIONS = 0xFFFF_FFFF  # then they are numbered from 1 again
 _SIMILARITY = itemgetter(1)
 
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One stored answer as the table knows it. Only ``hits`` ever changes."""
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """An entry that had to go for another one."""
 
-    key: EntryKey
-    partition: PartitionKey
-    category: str
-    prompt: str
-    signature: Signature
-    created_s: float
-    expires_s: float  # by the policy at admission; the judge asks today's
-    size_bytes: int
-    ttl_s: float | None = None
-    history: History | None = None  # it is found there too, by other conversations
-    indexed: bool = False
-    label: int = -1
-    hits: int = field(default=0)
+    entry: Entry
+    cause: Cause
 
 
 class Table:
-    """Entries by key, least recently used first to go. ``new_index`` makes one per category."""
+    """Entries by key. ``new_index`` makes a category's index, ``occupancy`` says who goes."""
 
-    def __init__(self, capacity: int, new_index: Callable[[], CategoryIndex]) -> None:
-        self._capacity = capacity
+    def __init__(self, occupancy: Occupancy, new_index: Callable[[str], CategoryIndex]) -> None:
+        self.occupancy = occupancy
         self._new_index = new_index
-        self._entries: OrderedDict[EntryKey, Entry] = OrderedDict()
-        self._labels: dict[int, Entry] = {}
-        self._indexes: dict[str, CategoryIndex] = {}
-        self._expiry: list[tuple[float, int]] = []
-        self._next_label = 0
-        self.size_bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
-
-    @property
-    def is_full(self) -> bool:
-        """Say whether one more entry would evict another."""
-        return len(self._entries) >= self._capacity
-
-    def get(self, key: EntryKey) -> Entry | None:
-        """Return the entry under ``key``; does not count as a use."""
-        return self._entries.get(key)
-
-    def touch(self, key: EntryKey) -> None:
-        """Count a hit on ``key``: it is now the last to go. Its age is not renewed."""
-        entry = self._entries.get(key)
-        if entry is not None:
-            entry.hits += 1
-            self._entries.move_to_end(key)
-
-    def admit(self, entry: Entry, vector: Vector | None) -> list[Entry]:
-        """Take in ``entry``, replacing one of its key; return what had to go for it.
-
-        Without a vector the entry is found by its exact key only.
-        """
-        self.remove(entry.key)
-        entry.label = self._next_label
-        self._next_label += 1
-        if vector is not None:
-            for place in _places(entry):
-                self._index(entry.category).add(place, entry.label, vector)
-            entry.indexed = True
-        self._entries[entry.key] = entry
-        self._labels[entry.label] = entry
-        self.size_bytes += entry.size_bytes
-        heapq.heappush(self._expiry, (entry.expires_s, entry.label))
-        return [self._evict() for _ in range(len(self._entries) - self._capacity)]
-
-    def remove(self, key: EntryKey) -> Entry | None:
-        """Forget ``key``; return its entry, None when there is none."""
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._forget(entry)
-        return entry
+        self._admissions = 0
+        self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
-        self._labels.clear()
-        self._indexes.clear()
-        self._expiry.clear()
-        self.size_bytes = 0
+        self._rows = EntryRows()
+        self._row_of = SlotTable()  # by key
+        self._expiry = Expiry()
+        self._admitted = array("I")  # by row: the number of its admission, 0 = not in use
+        self._indexes: dict[str, CategoryIndex] = {}
+        self.occupancy.clear()
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self._rows.entry, self._in_use())
+
+    def __contains__(self, key: EntryKey) -> bool:
+        return self._find(key) != ABSENT
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes of the answers held."""
+        return self.occupancy.total.size_bytes
+
+    def get(self, key: EntryKey) -> Entry | None:
+        """Return the entry under ``key``; does not count as a use."""
+        row = self._find(key)
+        return None if row == ABSENT else self._rows.entry(row)
+
+    def admission(self, key: EntryKey) -> int:
+        """Number the admission of what stands under ``key``: another entry, another number.
+
+        0 = nothing does.
+        """
+        row = self._find(key)
+        return 0 if row == ABSENT else self._admitted[row]
+
+    def keys_of(self, category: str | None = None) -> Iterator[EntryKey]:
+        """Iterate over the keys of one category, or of all, in no order."""
+        rows = self._rows
+        return (rows.key(row) for row in self._in_use() if category in {None, rows.category(row)})
+
+    def touch(self, key: EntryKey, *, by_meaning: bool = False) -> None:
+        """Count a hit on ``key``. Its age is not renewed."""
+        row = self._find(key)
+        if row != ABSENT:
+            self.occupancy.touch(row, by_meaning=by_meaning)
+
+    def admit(self, entry: Entry, vector: Vector | None, stake: Stake = NO_STAKE) -> list[Evicted]:
+        """Take in ``entry``, replacing one of its key; return what had to go for it.
+
+        Without a vector the entry is found by its exact key only. Not to be asked for what is
+        ``too_large`` for the ``occupancy``.
+        """
+        self.remove(entry.key)
+        row = self._rows.put(entry)
+        try:
+            if vector is not None:
+                for place in _places(entry):
+                    self._index(entry.category).add(place, row, vector)
+        except ValueError:
+            self._rows.free(row)
+            raise
+        if row == len(self._admitted):
+            self._admitted.append(0)
+        self._admissions = self._admissions % MOST_ADMISSIONS + 1
+        self._admitted[row] = self._admissions
+        self._rows.indexed[row] = vector is not None
+        self._row_of.put(hashed_bytes(entry.key), row)
+        self._expiry.push(entry.expires_s, row)
+        holding = Holding(entry.category, entry.size_bytes, entry.expires_s, stake)
+        evicted = []
+        while (victim := self.occupancy.victim(holding)) is not None:
+            old, cause = victim
+            evicted.append(Evicted(self._forget(old), cause))
+        self.occupancy.add(row, holding)
+        return evicted
+
+    def remove(self, key: EntryKey) -> Entry | None:
+        """Forget ``key``; return its entry, None when there is none."""
+        row = self._find(key)
+        return None if row == ABSENT else self._forget(row)
 
     def expire(self, now_s: float, limit: int = 1000) -> list[Entry]:
         """Forget at most ``limit`` expired entries and return them."""
         gone: list[Entry] = []
-        while self._expiry and self._expiry[0][0] <= now_s and len(gone) < limit:
-            _, label = heapq.heappop(self._expiry)
-            entry = self._labels.get(label)
-            if entry is not None:
-                self.remove(entry.key)
-                gone.append(entry)
+        while len(gone) < limit and (due := self._expiry.pop_due(now_s)) is not None:
+            expires_s, row = due
+            # Else it was removed before its time, and perhaps the row given to another.
+            if self._admitted[row] and self._rows.expires_s[row] == expires_s:
+                gone.append(self._forget(row))
         return gone
 
     def neighbours(
@@ -132,11 +148,11 @@ class Table:
         """
         found = self._nearest(categories, partition, vector, k)
         if history is not None:
-            own = {label for label, _ in found}
+            own = {row for row, _ in found}
             others = self._nearest(categories, history.partition, vector, k)
             found += [near for near in others if near[0] not in own]
             found.sort(key=_SIMILARITY, reverse=True)
-        return [(self._labels[label], similarity) for label, similarity in found]
+        return [(self._rows.entry(row), similarity) for row, similarity in found]
 
     def indexes(self) -> Iterable[CategoryIndex]:
         """Return the indexes, for their maintenance."""
@@ -144,10 +160,17 @@ class Table:
 
     def count_by_category(self) -> dict[str, int]:
         """Count the entries of each category."""
-        counts: dict[str, int] = {}
-        for entry in self._entries.values():
-            counts[entry.category] = counts.get(entry.category, 0) + 1
-        return counts
+        return {
+            category: used.entries
+            for category, (used, _) in self.occupancy.by_category().items()
+            if used.entries
+        }
+
+    def _in_use(self) -> Iterator[int]:
+        return (row for row, admitted in enumerate(self._admitted) if admitted)
+
+    def _find(self, key: EntryKey) -> int:
+        return self._row_of.find(hashed_bytes(key), partial(self._rows.has_key, key))
 
     def _nearest(
         self, categories: Collection[str], partition: PartitionKey, vector: Vector, k: int
@@ -163,24 +186,22 @@ class Table:
     def _index(self, category: str) -> CategoryIndex:
         index = self._indexes.get(category)
         if index is None:
-            index = self._indexes[category] = self._new_index()
+            index = self._indexes[category] = self._new_index(category)
         return index
 
-    def _evict(self) -> Entry:
-        _, entry = self._entries.popitem(last=False)
-        self._forget(entry)
-        return entry
-
-    def _forget(self, entry: Entry) -> None:
-        del self._labels[entry.label]
+    def _forget(self, row: int) -> Entry:
+        entry = self._rows.entry(row)
+        self._row_of.discard(hashed_bytes(entry.key), row)
+        self._admitted[row] = 0
         if entry.indexed:
             for place in _places(entry):
-                self._indexes[entry.category].remove(place, entry.label)
-        self.size_bytes -= entry.size_bytes
-        if len(self._expiry) > 64 and len(self._expiry) > 4 * len(self._labels):
-            live = [(known.expires_s, label) for label, known in self._labels.items()]
-            heapq.heapify(live)
-            self._expiry = live
+                self._indexes[entry.category].remove(place, row)
+        self.occupancy.discard(row)
+        self._rows.free(row)
+        if len(self._expiry) > 64 and len(self._expiry) > 4 * len(self):
+            expires_s = self._rows.expires_s
+            self._expiry.rebuild((expires_s[known], known) for known in self._in_use())
+        return entry
 
 
 def _places(entry: Entry) -> tuple[PartitionKey, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -20,6 +20,11 @@ from .value_types import (
 
 Sampled = Literal["exact", "semantic", "bypass"]
 History = Literal["exact", "equivalent"]
+PersonalData = Literal["allow", "refuse", "redact"]
+PersonalKind = Literal["card", "iban", "national_id", "email", "phone", "secret"]
+PERSONAL_KINDS: tuple[PersonalKind, ...] = get_args(PersonalKind)
+Vectors = Literal["float32", "float16", "int8"]
+TimeWords = Literal["ignore", "shorten", "bar"]
 
 
 class Rule(Strict):
@@ -38,6 +43,19 @@ class Rule(Strict):
     pattern: Pattern | None = Field(
         default=None, description="RE2 expression searched in the last user text."
     )
+
+
+class UnderLoad(Strict):
+    """Where a category's figures are while the model is fully loaded; linear in between."""
+
+    min_probability: Annotated[float, Field(ge=0.5, lt=1.0)] | None = Field(
+        default=None,
+        description="The bar where a scorer decides. At least 0.5: below it most hits are wrong.",
+    )
+    similarity_threshold: Similarity | None = Field(
+        default=None, description="The bar where no scorer decides."
+    )
+    ttl: Duration | None = Field(default=None, description="How long an answer then lives.")
 
 
 class CategoryFields(Strict):
@@ -67,6 +85,31 @@ class CategoryFields(Strict):
     ttl: Duration | None = Field(
         default=None, description="How long an answer lives, from its creation; hits renew nothing."
     )
+    ttl_jitter: Share | None = Field(
+        default=None,
+        le=0.5,
+        description="Share of the TTL by which an answer may live shorter, at most 50%. Each "
+        "answer's own is drawn from its key, so that answers of one moment do not all end at once.",
+    )
+    time_words: TimeWords | None = Field(
+        default=None,
+        description='Prompts that speak of now ("today", "latest", "this week", a date, this year; '
+        "English). shorten: their answers live for `time_words_ttl` at most and are never served "
+        "stale. bar: such calls pass through, nothing is stored.",
+    )
+    time_words_ttl: Duration | None = Field(
+        default=None, description="time_words: shorten. How long their answers live at most."
+    )
+    stale_while_revalidate: Duration | None = Field(
+        default=None,
+        description="How long past its life an answer is still served at once, while it is "
+        "refreshed in the background with the caller's credential (`freshness`).",
+    )
+    stale_if_error: Duration | None = Field(
+        default=None,
+        description="How long past its life an answer is served where the model fails: 5xx, "
+        "no connection, or no answer in time.",
+    )
     cache: bool | None = Field(
         default=None, description="false: neither looked up nor stored; calls pass through."
     )
@@ -79,6 +122,12 @@ class CategoryFields(Strict):
         "equivalent: the user's earlier turns may be in other words, where guards and scorer "
         "accept every one of them; the answers in between stay exact. Needs the scorer.",
     )
+    vectors: Vectors | None = Field(
+        default=None,
+        description="How vectors are kept in memory. float16 takes half the room and int8 a "
+        "quarter; a similarity is then stated up to 0.001 and about 0.003 too low, never too high. "
+        "Both need the extra `compact`.",
+    )
     guards: bool | None = Field(
         default=None,
         description="Refuse near prompts that differ in a number, a negation, a quoted string or a "
@@ -88,6 +137,18 @@ class CategoryFields(Strict):
         default=None,
         description="false: prompts that look made to answer for other prompts are matched by "
         "meaning too (`docs/security.md`).",
+    )
+    personal_data: PersonalData | None = Field(
+        default=None,
+        description="Calls whose user texts hold personal data. allow: as any other. refuse: "
+        "neither looked up nor stored. redact: matched to the letter alone, under a keyed digest, "
+        "and stored with placeholders for the values. Under both no answer that holds some is "
+        "stored (`docs/security.md`).",
+    )
+    personal_kinds: Annotated[Many[PersonalKind], Field(min_length=1)] | None = Field(
+        default=None,
+        description="What counts as personal data. `secret`: API keys and private keys. `phone` "
+        "and `national_id` need the extra `personal`.",
     )
     max_temperature: float | None = Field(
         default=None, ge=0.0, le=2.0, description="Calls above it are treated as `sampled` says."
@@ -115,10 +176,9 @@ class Defaults(CategoryFields):
         description="Below it the scorer finds little that is right, and errs more often.",
     )
     min_probability: Probability = Field(
-        default=0.92,
-        description="What the pairs held back from training certify for 2 % wrong hits, rounded "
-        "up, by the rule of `max_error_rate` (`training/calibrate.py`: 6 of 598 wrong at 0.912). "
-        "For 1 % take 0.985.",
+        default=0.94,
+        description="What the pairs held back from training certify for 1 % wrong hits, rounded "
+        "up, by the rule of `max_error_rate` (`training/calibrate.py` prints it).",
     )
     max_error_rate: Share | None = Field(
         default=None, description="Not set: `min_probability` is the bar, whatever is learnt."
@@ -127,11 +187,29 @@ class Defaults(CategoryFields):
         default="serve", description="What is found is served; a new category may start in shadow."
     )
     ttl: Duration = Field(default=3600.0, description="Short, for the same reason.")
+    ttl_jitter: Share | None = Field(
+        default=None, le=0.5, description="Not set: every answer lives for the whole TTL."
+    )
+    time_words: TimeWords = Field(
+        default="ignore", description="A short TTL of the category says the same without reading."
+    )
+    time_words_ttl: Duration = Field(
+        default=300.0, description="As the shipped policy for prices: what is true now."
+    )
+    stale_while_revalidate: Duration | None = Field(
+        default=None, description="Not set: none, as it makes calls of our own."
+    )
+    stale_if_error: Duration | None = Field(
+        default=None, description="Not set: an error of the model reaches the caller."
+    )
     cache: bool = Field(default=True, description="Cached, under the strict bar above.")
     semantic: bool = Field(default=True, description="Matched by meaning, under the strict bar.")
     history: History = Field(
         default="exact",
         description="Every turn that may differ is one more that may be judged wrongly.",
+    )
+    vectors: Vectors = Field(
+        default="float32", description="Exact, and as quick; room is short in few caches."
     )
     guards: bool = Field(
         default=True, description="Similarity alone cannot see a negation or another number."
@@ -139,6 +217,14 @@ class Defaults(CategoryFields):
     poisoning_check: bool = Field(
         default=True,
         description="Runs after the answer was sent; costs next to no ordinary prompt its hits.",
+    )
+    personal_data: PersonalData = Field(
+        default="allow",
+        description="What may be kept is for the operator to say; callers of other scopes never "
+        "see it.",
+    )
+    personal_kinds: Annotated[Many[PersonalKind], Field(min_length=1)] = Field(
+        default=PERSONAL_KINDS, description="All that can be told."
     )
     max_temperature: float = Field(
         default=1.0, ge=0.0, le=2.0, description="The wire protocol's own default temperature."
@@ -170,6 +256,12 @@ class Category(CategoryFields):
     priority: float = Field(
         default=1.0, gt=0.0, description="Weight against others when room is short."
     )
+    under_load: UnderLoad | None = Field(
+        default=None,
+        description="How far a loaded model may lower the bars and stretch the TTL, see "
+        "`docs/policies.md`. Not set: not at all, since a wrong answer is no better when the model "
+        "is busy. With `max_error_rate` only the TTL.",
+    )
 
 
 class Effective(Defaults):
@@ -178,3 +270,4 @@ class Effective(Defaults):
     name: str
     quota: float | None = None
     priority: float = 1.0
+    under_load: UnderLoad | None = None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from .addresses import check_http_url
-from .category_settings import Rule
+from .category_settings import CategoryFields, Effective, Rule, UnderLoad
 from .patterns import matches_everything
 from .problems import Path, Problem, dotted
 from .settings import Settings
-from .units import format_share
+from .units import format_duration, format_share, format_size
 
+_LIBRARIES = {"phone": "phonenumbers", "national_id": "stdnum"}
 _ROUNDING = 1e-9  # 0.7 + 0.2 + 0.1 is not more than 1
+SMALLEST_ANSWER = 256  # bytes, compressed, with what is stored beside it
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
@@ -19,7 +22,11 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _remote_embedder(settings)
     yield from _remote_scorer(settings)
     yield from _evidence(settings)
+    yield from _freshness(settings)
+    yield from _under_load(settings)
+    yield from _personal_data(settings)
     yield from _quotas(settings)
+    yield from _room(settings)
     yield from _rules(settings)
     yield from _examples(settings)
 
@@ -32,6 +39,20 @@ def _remote_embedder(settings: Settings) -> Iterator[Problem]:
         yield Problem(("embedder", "url"), "is needed for runtime: remote")
     if not embedder.window:
         yield Problem(("embedder", "window"), "is needed for runtime: remote; in tokens")
+
+
+def _freshness(settings: Settings) -> Iterator[Problem]:
+    kinds: dict[Path, CategoryFields] = {("defaults",): settings.defaults}
+    kinds |= {("categories", name): kind for name, kind in settings.categories.items()}
+    for path, kind in kinds.items():
+        policy = settings.effective(str(path[-1])) if len(path) > 1 else settings.defaults
+        if kind.stale_while_revalidate and not settings.freshness.refresh_per_day:
+            text = "needs freshness.refresh_per_day above 0: nothing stale is served unrefreshed"
+            yield Problem((*path, "stale_while_revalidate"), text)
+        shorten = policy.time_words == "shorten" and "time_words_ttl" in kind.model_fields_set
+        if shorten and policy.time_words_ttl >= policy.ttl:
+            text = f"shortens nothing: the ttl is {format_duration(policy.ttl)}"
+            yield Problem((*path, "time_words_ttl"), text)
 
 
 def _remote_scorer(settings: Settings) -> Iterator[Problem]:
@@ -57,6 +78,46 @@ def _evidence(settings: Settings) -> Iterator[Problem]:
         yield Problem(("evidence", "verify_share"), text)
 
 
+def _under_load(settings: Settings) -> Iterator[Problem]:
+    for name, category in settings.categories.items():
+        if category.under_load is not None:
+            yield from _floors(("categories", name), settings.effective(name), category.under_load)
+
+
+def _floors(place: Path, kind: Effective, floors: UnderLoad) -> Iterator[Problem]:
+    for key in ("min_probability", "similarity_threshold"):
+        floor, bar = getattr(floors, key), getattr(kind, key)
+        path = (*place, "under_load", key)
+        if floor is not None and kind.max_error_rate is not None:
+            text = "has no effect beside max_error_rate, which keeps its own bar under any load"
+            yield Problem(path, text)
+        elif floor is not None and floor > bar:
+            text = f"is above the bar at rest ({key}: {bar:g}); load only ever lowers it"
+            yield Problem(path, text)
+    if floors.ttl is not None and floors.ttl < kind.ttl:
+        text = f"is shorter than the TTL at rest ({format_duration(kind.ttl)}); load stretches it"
+        yield Problem((*place, "under_load", "ttl"), text)
+
+
+def _personal_data(settings: Settings) -> Iterator[Problem]:
+    """Look for the libraries here: a policy that cannot be carried out must not start."""
+    holders: list[tuple[Path, CategoryFields]] = [(("defaults",), settings.defaults)]
+    holders += [
+        (("categories", name), kind)
+        for name, kind in settings.categories.items()
+        if kind.personal_data or kind.personal_kinds  # else it is as in the defaults
+    ]
+    for path, fields in holders:
+        if (fields.personal_data or settings.defaults.personal_data) == "allow":
+            continue
+        for kind in fields.personal_kinds or settings.defaults.personal_kinds:
+            if not find_spec(_LIBRARIES.get(kind, "re")):
+                named = "personal_kinds" in fields.model_fields_set
+                key = "personal_kinds" if named else "personal_data"
+                text = f"{kind} needs a package: pip install 'kindcache[personal]', or name others"
+                yield Problem((*path, key), text)
+
+
 def _quotas(settings: Settings) -> Iterator[Problem]:
     quotas = {name: kind.quota for name, kind in settings.categories.items() if kind.quota}
     total = sum(quotas.values())
@@ -64,6 +125,38 @@ def _quotas(settings: Settings) -> Iterator[Problem]:
         parts = ", ".join(f"{name} {format_share(quota)}" for name, quota in quotas.items())
         text = f"quotas add up to {format_share(total)} ({parts}); at most 100% can be kept"
         yield Problem(("categories",), text)
+
+
+def _room(settings: Settings) -> Iterator[Problem]:
+    entries, size = settings.capacity.entries, settings.capacity.size
+    for name, kind in settings.categories.items():
+        if kind.quota and kind.quota * entries < 1 - _ROUNDING:
+            text = (
+                f"{format_share(kind.quota)} of {entries} entries is less than one: the category "
+                "would be kept nothing"
+            )
+            yield Problem(("categories", name, "quota"), text)
+        elif kind.quota and size and kind.quota * size < SMALLEST_ANSWER:
+            text = (
+                f"{format_share(kind.quota)} of {format_size(size)} holds no answer: the smallest "
+                f"take about {SMALLEST_ANSWER} bytes"
+            )
+            yield Problem(("categories", name, "quota"), text)
+    cap = settings.capacity.per_scope
+    if cap is None:
+        return
+    path = ("capacity", "per_scope")
+    if cap * entries < 1 - _ROUNDING:
+        text = f"{format_share(cap)} of {entries} entries is less than one: nothing could be stored"
+        yield Problem(path, text)
+    elif size and cap * size < SMALLEST_ANSWER:
+        text = (
+            f"{format_share(cap)} of {format_size(size)} holds no answer: nothing could be stored"
+        )
+        yield Problem(path, text)
+    elif settings.scope.by == "shared" and cap < 1:
+        text = "has no sense with scope.by: shared: there is one scope, and the rest stays empty"
+        yield Problem(path, text)
 
 
 def _rules(settings: Settings) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from .addresses import check_http_url, check_network, check_store_url
-from .units import Duration, Size
+from .units import Duration, Share, Size
 from .value_types import (
     NAMESPACE_PATTERN,
     SCOPE_PATTERN,
@@ -55,6 +55,12 @@ class StoreSettings(Strict):
         default="kindcache",
         pattern=NAMESPACE_PATTERN,
         description="Prefix of every key, so that several caches can live in one Redis.",
+    )
+    encryption_env: Variable = Field(
+        default="",
+        description="Name of the environment variable with the keys that encrypt what is stored: "
+        "64 hexadecimal digits each, separated by commas; the first encrypts, all decrypt "
+        "(`docs/security.md`). Empty: not encrypted.",
     )
     read_deadline: Duration = Field(
         default=0.25,
@@ -173,6 +179,20 @@ class CapacitySettings(Strict):
         default=100_000,
         ge=1,
         description="Entries over all categories; about 2 KB of process memory each.",
+    )
+    size: Size | None = Field(
+        default=None,
+        description="Bytes over all stored answers, compressed. Not set: only `entries` counts.",
+    )
+    per_scope: Share | None = Field(
+        default=None,
+        description="Most that one scope (`scope.by`) may have of both; past it its own answers "
+        "go. Not set: no cap, since most caches serve one tenant.",
+    )
+    eviction: Literal["value", "lru", "lfu", "gdsf", "fifo"] = Field(
+        default="value",
+        description="What goes when room is short: the answer expected to save least "
+        "(`docs/policies.md`), or the one that a classic rule names, for comparison.",
     )
 
 

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from .category_settings import Category, CategoryFields, Defaults, Effective
+from .freshness_settings import FreshnessSettings
 from .judging_settings import Classifier, EvidenceSettings, JudgeSettings
+from .load_settings import LoadSettings
 from .service_settings import (
     CapacitySettings,
     EmbedderSettings,
@@ -45,6 +47,8 @@ class Settings(Strict):
     classifier: Classifier = Classifier()
     judge: JudgeSettings = JudgeSettings()
     evidence: EvidenceSettings = EvidenceSettings()
+    load: LoadSettings = LoadSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
     defaults: Defaults = Defaults()
     categories: dict[Name, Category] = Field(
         default_factory=dict,
@@ -66,11 +70,13 @@ class Settings(Strict):
             for field in CategoryFields.model_fields
             if (value := getattr(category, field)) is not None
         }
+        inherited = {field: getattr(self.defaults, field) for field in CategoryFields.model_fields}
         return Effective(
-            **{**self.defaults.model_dump(), **own},
+            **{**inherited, **own},
             name=name,
             quota=category.quota,
             priority=category.priority,
+            under_load=category.under_load,
         )
 
     @property

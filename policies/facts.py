@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .guards.signature import Signature
@@ -24,6 +24,8 @@ class Directives:
     max_age_s: float | None = None  # oldest acceptable answer
     min_fresh_s: float | None = None
     max_stale_s: float | None = None  # counts only inside the policy's own stale window
+    stale_if_error_s: float | None = None  # most staleness while the model fails (RFC 5861)
+    no_refresh: bool = False  # the request is too large to be kept until its turn
     ttl_s: float | None = None  # upper bound on how long the new answer is kept
     namespace: str = ""  # a further split of the scope
 
@@ -51,6 +53,16 @@ class Call:
     seeded: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     directives: Directives = NO_DIRECTIVES
+    personal: frozenset[str] = frozenset()  # kinds of personal data that the policy looks for
+
+
+def while_failing(call: Call) -> Call:
+    """Return ``call`` as it reads once the model has failed: its own bound on stale answers."""
+    asked = call.directives
+    bounds = [s for s in (asked.max_stale_s, asked.stale_if_error_s) if s is not None]
+    if asked.stale_if_error_s is None:
+        return call
+    return replace(call, directives=replace(asked, max_stale_s=min(bounds)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +98,4 @@ class AnswerFacts:
     has_tool_calls: bool
     size_bytes: int
     upstream_no_store: bool = False
+    personal: frozenset[str] = frozenset()  # kinds of personal data in its texts

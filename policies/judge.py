@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .facts import Call
-from .freshness import freshness
+from .lifespan import still_good
 from .policy_values import CategoryPolicy
 from .shortlist import Ready, Shortlist
 from .verdict import Hit, Miss, Reason, Tier
@@ -20,10 +20,11 @@ def judge_exact(
     now_s: float,
 ) -> Hit | Miss:
     """Judge the entry under the call's own exact key: only its freshness is in question."""
-    fresh = freshness(created_s, now_s, policy.ttl_s, stored_ttl_s, call.directives)
+    fresh = still_good(policy, key, created_s, stored_ttl_s, call.directives, now_s, call.prompt)
     if isinstance(fresh, Reason):
         return Miss(fresh, policy.name, 1.0)
-    return Hit(key, Tier.EXACT, Reason.EXACT, policy.name, 1.0, 1.0, fresh.age_s, fresh.left_s)
+    reason = Reason.STALE if fresh.stale else Reason.EXACT
+    return Hit(key, Tier.EXACT, reason, policy.name, 1.0, 1.0, fresh.age_s, fresh.left_s)
 
 
 def judge(found: Shortlist, *, closed: bool = False) -> Hit | Miss:
@@ -31,9 +32,11 @@ def judge(found: Shortlist, *, closed: bool = False) -> Hit | Miss:
 
     ``closed``: what is known of earlier hits forbids any.
     """
-    if not found.ready:
-        return found.miss
-    best = found.ready[0]
+    return judge_alone(found.ready[0], closed=closed) if found.ready else found.miss
+
+
+def judge_alone(best: Ready, *, closed: bool) -> Hit | Miss:
+    """Judge one candidate of the shortlist by similarity, which brought it there."""
     bar = best.policy.similarity_threshold
     if closed or best.policy.shadow:
         why = Reason.UNSURE if closed else Reason.SHADOW
@@ -62,7 +65,7 @@ def _hit(ready: Ready, threshold: float) -> Hit:
     return Hit(
         ready.candidate.key,
         Tier.SEMANTIC,
-        Reason.SEMANTIC,
+        Reason.STALE if ready.fresh.stale else Reason.SEMANTIC,
         ready.policy.name,
         ready.candidate.similarity,
         threshold,

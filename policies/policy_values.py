@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from .relaxing import Floors
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -29,6 +32,20 @@ class CategoryPolicy:
     sampled: Literal["exact", "semantic", "bypass"]
     tool_answers: bool
     share_sampled: bool
+    personal_data: Literal["allow", "refuse", "redact"] = "allow"
+    personal_kinds: frozenset[str] = frozenset()
+    under_load: Floors | None = None  # None: load relaxes nothing
+    stretch_s: float = 0.0  # what load adds to the TTL at this moment
+    ttl_jitter: float = 0.0  # share of the TTL by which a life may be shorter
+    time_words: Literal["ignore", "shorten", "bar"] = "ignore"
+    time_words_ttl_s: float = math.inf  # of answers to prompts that speak of now
+    stale_while_revalidate_s: float = 0.0  # past its life an answer is served and refreshed
+    stale_if_error_s: float = 0.0  # past its life an answer stands in for a failing model
+
+
+def minds(policy: CategoryPolicy, personal: frozenset[str]) -> bool:
+    """Say whether the category minds one of these kinds of personal data."""
+    return policy.personal_data != "allow" and not personal.isdisjoint(policy.personal_kinds)
 
 
 def resolve(settings: Settings, name: str) -> CategoryPolicy:
@@ -51,4 +68,18 @@ def resolve(settings: Settings, name: str) -> CategoryPolicy:
         sampled=fields.sampled,
         tool_answers=fields.tool_answers,
         share_sampled=fields.share_sampled,
+        personal_data=fields.personal_data,
+        personal_kinds=frozenset(fields.personal_kinds),
+        ttl_jitter=fields.ttl_jitter or 0.0,
+        time_words=fields.time_words,
+        time_words_ttl_s=fields.time_words_ttl,
+        stale_while_revalidate_s=fields.stale_while_revalidate or 0.0,
+        stale_if_error_s=fields.stale_if_error or 0.0,
+        under_load=None
+        if fields.under_load is None
+        else Floors(
+            fields.under_load.min_probability,
+            fields.under_load.similarity_threshold,
+            fields.under_load.ttl,
+        ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .eligibility import Access
 from .facts import Call
-from .policy_values import CategoryPolicy
+from .policy_values import CategoryPolicy, minds
 from .verdict import Bypass, Reason
 
 
@@ -16,6 +16,10 @@ def narrow(access: Access, call: Call, policy: CategoryPolicy) -> Access | Bypas
     """
     if not policy.cache:
         return Bypass(Reason.CATEGORY, policy.name)
+    if call.personal and minds(policy, call.personal):
+        if policy.personal_data == "refuse":
+            return Bypass(Reason.PERSONAL_DATA, policy.name)
+        access = Access(access.read, access.write, access.exact_because or Reason.PERSONAL_DATA)
     if is_sampled(call, policy):
         if policy.sampled == "bypass":
             return Bypass(Reason.SAMPLING, policy.name)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .facts import Call, Candidate, Turns
-from .freshness import Fresh, freshness
+from .freshness import Fresh
 from .guards.signature import Signature, signature
 from .guards.verdict import objection
 from .history import Differences, differences, likeness
+from .lifespan import still_good
 from .policy_values import CategoryPolicy
 from .verdict import Miss, Reason
 
@@ -74,7 +75,12 @@ def shortlist(
         nearest = Miss(reason, category, best, floor_of(policy_for(category)))
     if turns:
         ready.sort(key=_nearness, reverse=True)
+    ready.sort(key=_is_past_its_life)  # what load lets pass, or a stale window, comes last
     return Shortlist(tuple(ready), nearest)
+
+
+def _is_past_its_life(ready: Ready) -> bool:
+    return ready.fresh.left_s <= 0.0
 
 
 def _nearness(ready: Ready) -> float:
@@ -85,7 +91,16 @@ def _nearness(ready: Ready) -> float:
 def _look(
     policy: CategoryPolicy, call: Call, mine: Signature | None, candidate: Candidate, now_s: float
 ) -> Fresh | Reason:
-    fresh = freshness(candidate.created_s, now_s, policy.ttl_s, candidate.ttl_s, call.directives)
+    fresh = still_good(
+        policy,
+        candidate.key,
+        candidate.created_s,
+        candidate.ttl_s,
+        call.directives,
+        now_s,
+        call.prompt,
+        candidate.prompt,
+    )
     if isinstance(fresh, Reason) or mine is None:
         return fresh
     return Reason.GUARD if objection(mine, candidate.signature) else fresh

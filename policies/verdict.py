@@ -22,6 +22,8 @@ class Reason(StrEnum):
     # hit
     EXACT = "exact"
     SEMANTIC = "semantic"
+    STALE = "stale"  # past its life, served while it is refreshed
+    STALE_IF_ERROR = "stale_if_error"  # past its life, served because the model failed
     # miss
     NEW = "new"  # nothing near
     BELOW_THRESHOLD = "below_threshold"
@@ -33,6 +35,7 @@ class Reason(StrEnum):
     SHADOW = "shadow"  # it would have been a hit; the category only watches
     BLOCKED = "blocked"  # somebody of this scope said that this answer does not fit this prompt
     EXPIRED = "expired"
+    TIME_WORDS = "time_words"  # the prompt speaks of now, and the category bars its reuse
     CLIENT_FRESHNESS = "client_freshness"  # stored, but older than the client accepts
     CLIENT_NO_CACHE = "client_no_cache"
     OVER_WINDOW = "over_window"  # longer than the embedder's window: exact tier only
@@ -49,6 +52,7 @@ class Reason(StrEnum):
     CLIENT = "client"
     ANONYMOUS = "anonymous"  # no credential, and anonymous callers are not allowed to share
     SAMPLING = "sampling"
+    PERSONAL_DATA = "personal_data"  # the prompt or the answer holds some, and the category minds
     MALFORMED = "malformed"  # not a request that the dialect understands
     TOO_LARGE = "too_large"
     STARTING = "starting"
@@ -60,11 +64,21 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"  # the answer holds something that cannot be expressed again
     UPSTREAM_NO_STORE = "upstream_no_store"
     CLIENT_NO_STORE = "client_no_store"
+    ERASED = "erased"  # what this caller asked up to then was erased
     EMPTY = "empty"
     BACKLOG = "backlog"  # the background writer was full
+    ROOM = "room"  # larger than what its category or its scope may take
     # stored for the same question to the letter alone
     STEERING = "steering"  # the prompt tells the model to set something aside, or speaks of others
     COLLISION = "collision"  # the prompt looks made to stand near another one
+
+
+class Relaxed(StrEnum):
+    """What a hit would have failed at, had the model been at rest."""
+
+    SIMILARITY = "similarity"
+    PROBABILITY = "probability"
+    TTL = "ttl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +92,9 @@ class Hit:
     similarity: float
     threshold: float
     age_s: float
-    ttl_s: float  # what is left of its life by today's policy
+    ttl_s: float  # what is left of its life by today's policy; below 0: stretched by load, or stale
     probability: float | None = None  # of the same answer, where a scorer decided
+    relaxed: tuple[Relaxed, ...] = ()  # what the model's load has let pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +128,7 @@ class Admit:
     """Store the answer for at most ``retention_s`` seconds."""
 
     retention_s: float
+    likeness: float = 0.0  # cosine of the nearest stored prompt, for what it is worth to keep
 
 
 @dataclass(frozen=True, slots=True)

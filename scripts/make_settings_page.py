@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from kindcache.config.category_settings import Category, CategoryFields, Rule
+from kindcache.config.category_settings import Category, CategoryFields, Rule, UnderLoad
 from kindcache.config.service_settings import Normalisation
 from kindcache.config.settings import Settings
 from kindcache.config.units import (
@@ -44,6 +44,7 @@ BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ),
     ("categories.NAME", Category),
     ("categories.NAME.match", Rule),
+    ("categories.NAME.under_load", UnderLoad),
     ("normalise", Normalisation),
 )
 HEAD = """\
@@ -114,6 +115,8 @@ def _kind(field: FieldInfo) -> str:
         return unit[1]
     leaves = list(_leaves(field.annotation))
     words = [f"`{leaf}`" for leaf in leaves if isinstance(leaf, str)]
+    if any(isinstance(leaf, type) and issubclass(leaf, BaseModel) for leaf in leaves[:1]):
+        return "mapping"
     return " or ".join(words) or next(KINDS[leaf] for leaf in leaves if leaf in KINDS)
 
 

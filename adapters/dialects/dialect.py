@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ...cache.entry import Answer
+from ...cache.rendering import Rendering
 from ...policies.facts import Call
 from ...policies.verdict import Reason
 
@@ -51,7 +51,7 @@ class Dialect(Protocol):
         ...
 
     @property
-    def paths(self) -> Sequence[str]:
+    def paths(self) -> tuple[str, ...]:
         """Return the path endings that speak it, "/chat/completions"."""
         ...
 
@@ -77,6 +77,14 @@ class Dialect(Protocol):
 
     def frames(self, answer: Answer, *, usage: bool) -> list[bytes]:
         """Render ``answer`` as SSE frames, terminal frame included; fresh ``id``."""
+        ...
+
+    def rendering(self, answer: Answer, *, stream: bool, usage: bool) -> Rendering:
+        """Render ``answer`` once for all that will be sent of it: a body, or joined frames."""
+        ...
+
+    def fresh(self, rendering: Rendering) -> bytes:
+        """Return what ``rendering`` made, with a fresh ``id``."""
         ...
 
     def error(self, message: str, *, kind: str, code: str) -> bytes:

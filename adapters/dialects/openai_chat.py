@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import msgspec
 
 from ...cache.entry import Answer
+from ...cache.rendering import Rendering, rendering
 from ...policies.facts import NO_DIRECTIVES, Call
 from .body_directives import read_directives
 from .dialect import Parsed, Recorder, Unparsable
 from .openai_chat_recording import JsonRecorder, StreamRecorder
-from .openai_chat_replay import render_body, render_error, render_frames
+from .openai_chat_replay import id_of, new_id, render_body, render_error, render_frames
 from .wire_json import NotJson, decode_unambiguous, without_member
 
 # Stands in the frame for the last user text. No request can hold it: `_read_messages` refuses
@@ -21,8 +22,8 @@ _PROMPT: dict[str, Any] = {"$prompt": 1}
 
 # Fields that cannot change the answer. `user` and `safety_identifier` go to the scope instead.
 _NOT_IN_FRAME = frozenset({"stream", "stream_options", "metadata", "store", "service_tier"})
-_USER_FIELDS = ("user", "safety_identifier")
-_TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call")
+_USER_FIELDS = frozenset({"user", "safety_identifier"})
+_TOOL_FIELDS = frozenset({"tools", "tool_choice", "functions", "function_call"})
 _FEW_TOKENS = 8  # a word, and the white space and quotes that some models put around it
 _MAX_NUMBER = 1e9  # larger temperatures are a mistake, and may not fit a float
 
@@ -31,7 +32,11 @@ class OpenAIChat:
     """Chat completions. Implements ``Dialect``."""
 
     name = "openai.chat"
-    paths: Sequence[str] = ("/chat/completions",)
+    paths: tuple[str, ...] = ("/chat/completions",)
+
+    def __init__(self) -> None:
+        # For the ids of replays, which need not be secret: asking the system for each costs 2 us.
+        self._numbers = Random()  # noqa: S311
 
     def parse(self, path: str, body: bytes) -> Parsed:
         """Understand a request body. Raises ``Unparsable``.
@@ -55,7 +60,7 @@ class OpenAIChat:
             frame=frame,
             user=user,
             ends_with_user_text=prompt is not None,
-            has_tools=any(request.get(field) for field in _TOOL_FIELDS),
+            has_tools=not _TOOL_FIELDS.isdisjoint(request) and _has_tools(request),
             choices=choices,
             temperature=_temperature(request),
             seeded=request.get("seed") is not None,
@@ -87,11 +92,22 @@ class OpenAIChat:
 
     def body(self, answer: Answer) -> bytes:
         """Render ``answer`` for a caller that did not ask for a stream; fresh ``id``."""
-        return render_body(answer)
+        return render_body(answer, new_id())
 
     def frames(self, answer: Answer, *, usage: bool) -> list[bytes]:
         """Render ``answer`` as SSE frames, terminal frame included; fresh ``id``."""
-        return render_frames(answer, usage=usage)
+        return render_frames(answer, new_id(), usage=usage)
+
+    def rendering(self, answer: Answer, *, stream: bool, usage: bool) -> Rendering:
+        """Render ``answer`` once for all that will be sent of it: a body, or joined frames."""
+        name = new_id()
+        if stream:
+            return rendering(b"".join(render_frames(answer, name, usage=usage)), name.encode())
+        return rendering(render_body(answer, name), name.encode())
+
+    def fresh(self, rendering: Rendering) -> bytes:
+        """Return what ``rendering`` made, with a fresh ``id``."""
+        return rendering.under(id_of(self._numbers.getrandbits(128)))
 
     def error(self, message: str, *, kind: str, code: str) -> bytes:
         """Render an error in this dialect's shape."""
@@ -154,8 +170,13 @@ def _split_frame(
         frame.pop("n", None)
     if isinstance(frame.get("cache"), dict):
         del frame["cache"]
-    names = [frame.pop(key) if isinstance(frame.get(key), str) else "" for key in _USER_FIELDS]
-    return _joined(*names), frame
+    if _USER_FIELDS.isdisjoint(frame):
+        return "", frame
+    return _joined(_taken(frame, "user"), _taken(frame, "safety_identifier")), frame
+
+
+def _taken(frame: dict[str, Any], name: str) -> str:
+    return frame.pop(name) if isinstance(frame.get(name), str) else ""
 
 
 def _joined(user: str, safety_identifier: str) -> str:
@@ -174,6 +195,10 @@ def _model(request: dict[str, Any]) -> str:
     if not isinstance(model, str):
         raise Unparsable("model is not a string")
     return model
+
+
+def _has_tools(request: dict[str, Any]) -> bool:
+    return any(request.get(field) for field in _TOOL_FIELDS)
 
 
 def _flag(values: dict[str, Any], name: str) -> bool:

@@ -13,15 +13,21 @@ from .sse import frame
 
 _encode = msgspec.json.Encoder().encode
 _DONE = frame(b"[DONE]")
+_PREFIX = "chatcmpl-"
 
 # Characters of text in one chunk. Readers with a line buffer of 64 KiB exist (Go's bufio.Scanner,
 # aiohttp); a character takes at most 6 bytes, and reasoning may be sent under two names.
 _PIECE = 4096
 
 
-def render_body(answer: Answer) -> bytes:
-    """Render one chat completion with a fresh id; ``usage`` is left out when not known."""
-    completion = _head(answer, "chat.completion")
+def new_id() -> str:
+    """Return an id that no text holds."""
+    return f"{_PREFIX}{uuid.uuid4().hex}"
+
+
+def render_body(answer: Answer, name: str) -> bytes:
+    """Render one chat completion with the id ``name``; ``usage`` is left out when not known."""
+    completion = _head(answer, "chat.completion", name)
     completion["choices"] = [
         {
             "index": index,
@@ -36,12 +42,12 @@ def render_body(answer: Answer) -> bytes:
     return _encode(completion)
 
 
-def render_frames(answer: Answer, *, usage: bool) -> list[bytes]:
-    """Render chunks with one fresh id, then ``[DONE]``; few chunks, each line below 64 KiB.
+def render_frames(answer: Answer, name: str, *, usage: bool) -> list[bytes]:
+    """Render chunks with the id ``name``, then ``[DONE]``; few chunks, each line below 64 KiB.
 
     ``usage``: the caller asked for the usage chunk. It is sent when the numbers are known.
     """
-    chunk = _head(answer, "chat.completion.chunk")
+    chunk = _head(answer, "chat.completion.chunk", name)
     chunk["choices"] = []
     numbers = answer.usage if usage else None
     if numbers is not None:
@@ -62,14 +68,19 @@ def render_frames(answer: Answer, *, usage: bool) -> list[bytes]:
     return frames
 
 
+def id_of(number: int) -> bytes:
+    """Return the id that ``number`` (128 bits) makes."""
+    return b"%s%032x" % (_PREFIX.encode(), number)
+
+
 def render_error(message: str, *, kind: str, code: str) -> bytes:
     """Render an error object as OpenAI servers send it."""
     return _encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
-def _head(answer: Answer, kind: str) -> dict[str, Any]:
+def _head(answer: Answer, kind: str, name: str) -> dict[str, Any]:
     head: dict[str, Any] = {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "id": name,
         "object": kind,
         "created": answer.created,
         "model": answer.model,

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ...cache.events import BarMoved, Event, Failed
+from ...cache.events import BarMoved, Event, Failed, LoadMoved
 
 EVERY_S = 10.0
 
@@ -27,8 +27,13 @@ class LogObserver:
         if isinstance(event, BarMoved) and event.why == "alarm":
             text = "%s: hits are wrong more often than max_error_rate; the bar is %.4g now"
             self._logger.warning(text, event.category, event.bar)
-        if not isinstance(event, Failed):
-            return
+        elif isinstance(event, LoadMoved):
+            state = "loaded" if event.factor else "at rest again"
+            self._logger.info("a model is %s; see kindcache_load", state)
+        elif isinstance(event, Failed):
+            self._failed(event)
+
+    def _failed(self, event: Failed) -> None:
         kind = (event.stage, event.error)
         last_s, repeats = self._seen.get(kind, (-EVERY_S, 0))
         now_s = self._clock()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -14,6 +13,7 @@ from ...cache.events import (
     BarMoved,
     Event,
     Failed,
+    GaveWay,
     KeptApart,
     LookedUp,
     NotCompared,
@@ -24,8 +24,12 @@ from ...cache.events import (
     Stored,
     Verified,
 )
+from ...cache.loads import ModelFigures
 from ...policies.verdict import Bypass, Hit, Miss
 from .evidence import Evidence, Figures
+from .model_loads import ModelLoads
+from .room import RoomGauges, Shares
+from .series import Counts, Spread
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS = (1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0)
@@ -43,6 +47,7 @@ _SIMILARITY = "Cosine similarity of the best candidate, misses included."
 _APART = "Answers stored for their own prompt alone, by reason."
 _NOT_COMPARED = "Pairs of answers of which nothing was learnt, by cause."
 _STAGES = "Time of the stages of a lookup."
+_RELAXED = "Hits that there would not be with the model at rest, by what was relaxed."
 _MODEL = "Time of the model: to the first byte, and to the last."
 
 
@@ -64,21 +69,25 @@ class PrometheusObserver:
         self._saved_seconds = count("saved_seconds", "Model time saved by hits.", _CATEGORY)
         self._saved_tokens = count("saved_tokens", "Tokens saved by hits.", _CATEGORY)
         self._removed = count("removed", "Entries removed, by cause.", ("why",))
+        self._evicted = count("evicted", "Entries evicted, by cause.", ("category", "cause"))
         self._verified = count("hits_verified", "What was learnt about hits by meaning.", _LEARNT)
         self._moved = count("bar_moves", "Changes of a category's bar, by cause.", _MOVE)
         self._not_compared = count("not_compared", _NOT_COMPARED, ("source", "why"))
+        self._relaxed = count("relaxed_hits", _RELAXED, ("category", "by"))
         self._own_calls = count("own_calls", "Calls made by kindcache itself.", _OWN)
         self._failed = count("failures", "Failures survived, by stage and kind.", _FAILURE)
 
-    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Callable[..., Counter]:
-        """Make a counter; the library looks a series up under a lock, so that is remembered."""
-        return cache(Counter(f"kindcache_{name}", text, labels, registry=self.registry).labels)
+    def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counts:
+        made = Counts(f"kindcache_{name}", text, labels)
+        self.registry.register(made)
+        return made
 
     def _histogram(
-        self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
-    ) -> Callable[..., Histogram]:
-        made = Histogram(f"kindcache_{name}", text, labels, buckets=buckets, registry=self.registry)
-        return cache(made.labels)
+        self, name: str, text: str, labels: Sequence[str], bounds: Sequence[float]
+    ) -> Spread:
+        made = Spread(f"kindcache_{name}", text, labels, bounds)
+        self.registry.register(made)
+        return made
 
     def watch(
         self, entries: Callable[[], Mapping[str, int]], size_bytes: Callable[[], int]
@@ -86,14 +95,27 @@ class PrometheusObserver:
         """Export the number of entries by category and their bytes, read at each scrape."""
         self.registry.register(_Contents(entries, size_bytes))
 
+    def watch_room(self, by_category: Callable[[], Mapping[str, Shares]]) -> None:
+        """Export what each category holds and may always hold, read at each scrape."""
+        self.registry.register(RoomGauges(by_category))
+
     def watch_evidence(self, summary: Callable[[], Figures]) -> None:
         """Export precision, bar and alarm by category, read at each scrape."""
         self.registry.register(Evidence(summary))
+
+    def watch_loads(self, figures: Callable[[], Mapping[str, ModelFigures]]) -> None:
+        """Export the load of each model that has answered, read at each scrape."""
+        self.registry.register(ModelLoads(figures))
 
     def watch_budget(self, left: Callable[[], int]) -> None:
         """Export how many calls of its own kindcache may still make today, read at each scrape."""
         text = "Calls of its own that kindcache may still make today."
         Gauge("kindcache_own_calls_left", text, registry=self.registry).set_function(left)
+
+    def watch_refreshes(self, left: Callable[[], int]) -> None:
+        """Export how many stale answers may still be refreshed today, read at each scrape."""
+        text = "Refreshes of stale answers that may still be made today."
+        Gauge("kindcache_refreshes_left", text, registry=self.registry).set_function(left)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""
@@ -105,62 +127,67 @@ class PrometheusObserver:
             case LookedUp():
                 self._looked_up(event)
             case Served():
-                self._saved_seconds(event.category).inc(event.upstream_s)
-                self._saved_tokens(event.category).inc(event.tokens)
+                self._saved_seconds.add(event.category, amount=event.upstream_s)
+                self._saved_tokens.add(event.category, amount=event.tokens)
             case Stored() | NotStored() | KeptApart():
                 self._settled(event)
             case Answered():
-                self._upstream("first_byte").observe(event.first_byte_s)
-                self._upstream("last_byte").observe(event.total_s)
-                self._statuses(f"{event.status // 100}xx").inc()
+                self._upstream.observe(event.first_byte_s, "first_byte")
+                self._upstream.observe(event.total_s, "last_byte")
+                self._statuses.add(f"{event.status // 100}xx")
+            case GaveWay():
+                self._evicted.add(event.category, event.cause)
             case Removed():
-                self._removed(event.why).inc(event.count)
+                self._removed.add(event.why, amount=event.count)
             case Verified():
                 verdict = "right" if event.correct else "wrong"
-                self._verified(event.category, event.source, verdict).inc()
+                self._verified.add(event.category, event.source, verdict)
             case BarMoved():
-                self._moved(event.category, event.why).inc()
+                self._moved.add(event.category, event.why)
             case NotCompared():
-                self._not_compared(event.source, event.why).inc()
+                self._not_compared.add(event.source, event.why)
             case OwnCall():
-                self._own_calls(event.purpose, event.outcome).inc()
+                self._own_calls.add(event.purpose, event.outcome)
             case Failed():
-                self._failed(event.stage, event.error).inc()
+                self._failed.add(event.stage, event.error)
 
     def _settled(self, event: Stored | NotStored | KeptApart) -> None:
         match event:
             case Stored():
-                self._stored(event.category).inc()
+                self._stored.add(event.category)
             case NotStored():
-                self._skipped(event.reason).inc()
+                self._skipped.add(event.reason)
             case KeptApart():
-                self._kept_apart(event.category, event.reason).inc()
+                self._kept_apart.add(event.category, event.reason)
 
     def _looked_up(self, event: LookedUp) -> None:
         verdict = event.verdict
         best: float | None
         match verdict:
-            case Hit(similarity=similarity):
-                result, best = "hit", similarity
-            case Miss(similarity=similarity):
-                result, best = "miss", similarity
+            case Hit():
+                result, best = "hit", verdict.similarity
+            case Miss():
+                result, best = "miss", verdict.similarity
             case Bypass():
                 result, best = "bypass", None
-        self._requests(result, verdict.category, verdict.reason).inc()
+        self._requests.add(result, verdict.category, verdict.reason)
+        if isinstance(verdict, Hit) and verdict.relaxed:
+            for needed in verdict.relaxed:
+                self._relaxed.add(verdict.category, needed)
         if best is not None:
-            self._similarity(result, verdict.category).observe(best)
+            self._similarity.observe(best, result, verdict.category)
         if event.collapsed:
-            self._collapsed(verdict.category).inc()
+            self._collapsed.add(verdict.category)
         trace = event.trace
-        self._stages("lookup").observe(trace.total_s)
-        for operation, seconds in (
-            ("embed", trace.embed_s),
-            ("search", trace.search_s),
-            ("judge", trace.judge_s),
-            ("store", trace.store_s),
-        ):
-            if seconds:
-                self._stages(operation).observe(seconds)
+        self._stages.observe(trace.total_s, "lookup")
+        if trace.embed_s:
+            self._stages.observe(trace.embed_s, "embed")
+        if trace.search_s:
+            self._stages.observe(trace.search_s, "search")
+        if trace.judge_s:
+            self._stages.observe(trace.judge_s, "judge")
+        if trace.store_s:
+            self._stages.observe(trace.store_s, "store")
 
 
 class _Contents(Collector):

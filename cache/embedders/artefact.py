@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-FORMAT = 1  # of the folder and of the recipe in export.py: another one builds anew
+FORMAT = 2  # of the folder and of the recipe in export.py: another one builds anew
 META, MODEL, TOKENIZER = "meta.json", "model.onnx", "tokenizer.json"
 
 

@@ -70,7 +70,7 @@ class OnnxEncoder:
             ) from exc
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Encode ``texts``; about 0.65, 1.9 and 17 ms for 8, 25 and 256 tokens (int8)."""
+        """Encode ``texts``; about 0.5, 1.3 and 14 ms for 8, 25 and 256 tokens (int8, BERT)."""
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         fits = np.zeros(len(texts), dtype=np.bool_)
         for row, text in enumerate(texts):

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..ports import Matrix, Vector
-from .exact import Labels
+from .coding import GraphIndex, Labels, Rows
 from .flat import FlatIndex
-from .hnsw import HnswIndex
 
 PLAYED_AT_ONCE = 32  # notes that ``finish`` plays on the owner, 0.1-0.3 ms each
 ROUNDS = 8  # of catching up in one run; each is shorter than the last unless writes outrun it
@@ -27,12 +25,12 @@ class Build:
     __slots__ = ("_allowed", "_cancelled", "_notes", "_played", "_ready", "_source", "_target")
 
     def __init__(
-        self, target: FlatIndex | HnswIndex, source: Iterator[tuple[Labels, Matrix]]
+        self, target: FlatIndex | GraphIndex, source: Iterator[tuple[Labels, Rows]]
     ) -> None:
         self._target = target
         self._source = source
         # Append-only, which the worker may read while the owner appends.
-        self._notes: list[tuple[int, Vector | None]] = []
+        self._notes: list[tuple[int, Rows | None]] = []
         self._played = 0
         self._allowed = PLAYED_AT_ONCE
         self._ready = False
@@ -43,9 +41,14 @@ class Build:
         """Say whether the last ``run`` came to its end."""
         return self._ready
 
-    def note(self, label: int, vector: Vector | None) -> None:
-        """Note that ``label`` was added or replaced, or with None removed, since the start."""
-        self._notes.append((label, None if vector is None else vector.copy()))
+    @property
+    def placed(self) -> int:
+        """Count what is in the new index so far."""
+        return len(self._target)
+
+    def note(self, label: int, row: Rows | None) -> None:
+        """Note that ``label`` has a new row (1,), or with None was removed, since the start."""
+        self._notes.append((label, None if row is None else row.copy()))
 
     def cancel(self) -> None:
         """Make ``run`` return within some 10 ms."""
@@ -62,7 +65,7 @@ class Build:
         for labels, rows in self._source:
             if self._cancelled:
                 return
-            self._target.add_many(labels, rows)
+            self._target.take(labels, rows)
         for _ in range(ROUNDS):
             noted = len(self._notes)
             while self._played < noted:
@@ -71,7 +74,7 @@ class Build:
                 self._play(min(noted, self._played + BATCH))
         self._ready = True
 
-    def finish(self) -> FlatIndex | HnswIndex | None:
+    def finish(self) -> FlatIndex | GraphIndex | None:
         """Play what was noted since ``run`` caught up, and return the new index.
 
         None when that would hold up the owner: ``run`` again first. Each refusal doubles what is
@@ -88,11 +91,12 @@ class Build:
     def _play(self, end: int) -> None:
         last = dict(self._notes[self._played : end])
         self._played = end
-        kept: dict[int, Vector] = {}
-        for label, vector in last.items():
-            if vector is None:
+        kept: dict[int, Rows] = {}
+        for label, row in last.items():
+            if row is None:
                 self._target.remove(label)
             else:
-                kept[label] = vector
+                kept[label] = row
         if kept:
-            self._target.add_many(list(kept), np.stack(list(kept.values())))
+            labels = np.fromiter(kept, dtype=np.int64, count=len(kept))
+            self._target.take(labels, np.concatenate(list(kept.values())))

@@ -11,12 +11,13 @@ Stages 1 and 2 are exact. Vectors lie in one place at a time, save while a build
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..ports import Matrix, PartitionKey, Vector
 from .build import Build
-from .exact import Labels, checked, checked_label, checked_many, nearest
-from .hnsw import DEFAULT_SHAPE, GraphShape
+from .coding import Coding, Labels, Rows
+from .exact import checked, checked_label, checked_many
+from .float32 import Float32
 from .partition import GRAPH_FROM, PartitionIndex
 from .slab import MOST, Extent, Slab
 
@@ -41,16 +42,19 @@ class CategoryIndex:
         *,
         graph_from: int = GRAPH_FROM,
         slab_rows: int = MOST,
-        shape: GraphShape = DEFAULT_SHAPE,
+        coding: Callable[[int], Coding] = Float32,
     ) -> None:
-        """Take limits in rows: 1 <= ``slab_rows`` <= 64, ``graph_from`` above it."""
+        """Take limits in rows: 1 <= ``slab_rows`` <= 64, ``graph_from`` above it.
+
+        ``coding`` makes what keeps vectors of ``dim`` dimensions.
+        """
         if not 1 <= slab_rows <= MOST or graph_from <= slab_rows:
             raise ValueError(f"need 1 <= slab_rows <= {MOST} and slab_rows < graph_from")
         self._dim = dim
         self._graph_from = graph_from
         self._slab_rows = slab_rows
-        self._shape = shape
-        self._slab = Slab(dim)
+        self._coding = coding(dim)
+        self._slab = Slab(self._coding)
         self._held: dict[PartitionKey, Extent | PartitionIndex] = {}
         self._count = 0
         self._due: dict[PartitionKey, None] = {}
@@ -74,20 +78,8 @@ class CategoryIndex:
 
     def add(self, partition: PartitionKey, label: int, vector: Vector) -> None:
         """Add ``vector`` under ``label``, replacing what is there. Raises ``ValueError``."""
-        held = self._held.get(partition)
-        before = _size(held)
-        if isinstance(held, PartitionIndex):
-            held.add(label, vector)
-            self._settle(partition, held)
-        else:
-            row, label = checked(vector, self._dim), checked_label(label)
-            if held is None:
-                self._held[partition] = self._slab.store_one(label, row)
-            elif before < self._slab_rows or label in self._slab.read(held)[0]:
-                self._held[partition] = self._slab.add(held, label, row)
-            else:
-                self._own(partition, held).add(label, row)
-        self._count += self.size(partition) - before
+        row = self._coding.encode(checked(vector, self._dim)[None])
+        self._put(partition, checked_label(label), row)
 
     def add_many(
         self, partition: PartitionKey, labels: Sequence[int] | Labels, vectors: Matrix
@@ -97,16 +89,17 @@ class CategoryIndex:
         Raises ``ValueError``; then none is added. Meant for loading: a new partition is copied
         in, about 2 us a row, and searched by scanning until its graph is built.
         """
-        numbers, rows = checked_many(labels, vectors, self._dim)
+        numbers, vectors = checked_many(labels, vectors, self._dim)
+        rows = self._coding.encode(vectors)
         held = self._held.get(partition)
         before = _size(held)
         if not isinstance(held, PartitionIndex):
             if before + len(numbers) <= self._slab_rows:
-                for label, row in zip(numbers.tolist(), rows, strict=True):
-                    self.add(partition, label, row)
+                for at, label in enumerate(numbers.tolist()):
+                    self._put(partition, label, rows[at : at + 1])
                 return
             held = self._own(partition, held)
-        held.add_many(numbers, rows)
+        held.take(numbers, rows)
         self._count += len(held) - before
         self._settle(partition, held)
 
@@ -139,7 +132,7 @@ class CategoryIndex:
         if held is None:
             return []
         labels, rows = self._slab.read(held)
-        return nearest(rows, labels, vector, k)
+        return self._coding.nearest(rows, labels, vector, k)
 
     def drop(self, partition: PartitionKey) -> None:
         """Remove ``partition`` with all it holds; one that is absent is not an error."""
@@ -187,11 +180,26 @@ class CategoryIndex:
         if build.ready and self._held.get(partition) is held:
             self._settle(partition, held)
 
+    def _put(self, partition: PartitionKey, label: int, row: Rows) -> None:
+        """Add the one ``row`` under ``label``, replacing what is there."""
+        held = self._held.get(partition)
+        before = _size(held)
+        if isinstance(held, PartitionIndex):
+            held.put(label, row)
+            self._settle(partition, held)
+        elif held is None:
+            self._held[partition] = self._slab.store_one(label, row)
+        elif before < self._slab_rows or label in self._slab.read(held)[0]:
+            self._held[partition] = self._slab.add(held, label, row)
+        else:
+            self._own(partition, held).put(label, row)
+        self._count += self.size(partition) - before
+
     def _own(self, partition: PartitionKey, extent: Extent | None) -> PartitionIndex:
         """Move ``partition`` out of the slab."""
-        own = PartitionIndex(self._dim, graph_from=self._graph_from, shape=self._shape)
+        own = PartitionIndex(self._dim, graph_from=self._graph_from, coding=self._coding)
         if extent is not None:
-            own.add_many(*self._slab.read(extent))
+            own.take(*self._slab.read(extent))
             self._slab.free(extent)
         self._held[partition] = own
         return own

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..ports import Matrix, Vector
-
-Labels = NDArray[np.int64]  # (n,)
+from .coding import Labels
 
 # Squared length of a unit vector after rounding (float16 keeps it within 0.2 %), with room. A
 # longer vector would raise its similarities, and so cause wrong answers; a shorter one cannot.

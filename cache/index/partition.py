@@ -18,11 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..ports import Matrix, Vector
 from .build import Build
-from .exact import Labels, checked, checked_label, checked_many
+from .coding import Coding, GraphIndex, Labels, Rows
+from .exact import checked, checked_label, checked_many
 from .flat import FlatIndex
-from .hnsw import DEFAULT_SHAPE, GraphShape, HnswIndex
+from .float32 import Float32
 
 GRAPH_FROM = 4000  # rows
 DEAD_SHARE = 0.25  # tombstones among all slots that make a compaction due ...
@@ -43,17 +46,17 @@ class PartitionIndex:
     ``graph_from`` 0 makes it a graph from the first vector.
     """
 
-    __slots__ = ("_build", "_dim", "_graph_from", "_held", "_shape")
+    __slots__ = ("_build", "_coding", "_graph_from", "_held")
 
     def __init__(
-        self, dim: int, *, graph_from: int = GRAPH_FROM, shape: GraphShape = DEFAULT_SHAPE
+        self, dim: int, *, graph_from: int = GRAPH_FROM, coding: Coding | None = None
     ) -> None:
-        self._dim = dim
+        """Keep vectors as ``coding`` does; as float32 when there is none."""
+        self._coding = coding or Float32(dim)
         self._graph_from = graph_from
-        self._shape = shape
         self._build: Build | None = None
-        self._held: FlatIndex | HnswIndex = (
-            FlatIndex(dim) if graph_from > 0 else HnswIndex(dim, shape=shape)
+        self._held: FlatIndex | GraphIndex = (
+            FlatIndex(dim, self._coding) if graph_from > 0 else self._coding.graph(0)
         )
 
     def __len__(self) -> int:
@@ -65,7 +68,7 @@ class PartitionIndex:
     @property
     def is_graph(self) -> bool:
         """Say whether searches are approximate."""
-        return isinstance(self._held, HnswIndex)
+        return not isinstance(self._held, FlatIndex)
 
     @property
     def building(self) -> bool:
@@ -88,25 +91,31 @@ class PartitionIndex:
     @property
     def tombstones(self) -> int:
         """Count the slots that hold removed or replaced vectors."""
-        return self._held.tombstones if isinstance(self._held, HnswIndex) else 0
+        return 0 if isinstance(self._held, FlatIndex) else self._held.tombstones
 
     def add(self, label: int, vector: Vector) -> None:
         """Add ``vector`` under ``label``, replacing what is there. Raises ``ValueError``."""
-        vector = checked(vector, self._dim)
-        self._held.add(checked_label(label), vector)
-        if self._build is not None:
-            self._build.note(label, vector)
+        row = self._coding.encode(checked(vector, self._coding.dim)[None])
+        self.put(checked_label(label), row)
+
+    def put(self, label: int, row: Rows) -> None:
+        """Add the one ``row`` under ``label``, replacing what is there."""
+        self.take(np.array([label], dtype=np.int64), row)
 
     def add_many(self, labels: Sequence[int] | Labels, vectors: Matrix) -> None:
         """Add row i of ``vectors`` (n, dim) under label i. Raises ``ValueError``; then none is.
 
         Quick (a copy) while contiguous; a graph takes 0.1-0.3 ms a row.
         """
-        numbers, rows = checked_many(labels, vectors, self._dim)
-        self._held.add_many(numbers, rows)
+        numbers, rows = checked_many(labels, vectors, self._coding.dim)
+        self.take(numbers, self._coding.encode(rows))
+
+    def take(self, labels: Labels, rows: Rows) -> None:
+        """Add row i under label i; a later row replaces an earlier one. Both as checked."""
+        self._held.take(labels, rows)
         if self._build is not None:
-            for label, row in zip(numbers.tolist(), rows, strict=True):
-                self._build.note(label, row)
+            for at, label in enumerate(labels.tolist()):
+                self._build.note(label, rows[at : at + 1])
 
     def remove(self, label: int) -> None:
         """Remove ``label``; a label that is absent is not an error."""
@@ -118,8 +127,8 @@ class PartitionIndex:
         """Return at most ``k`` live ``(label, cosine similarity)`` pairs, best first."""
         return self._held.search(vector, k)
 
-    def content(self) -> tuple[Labels, Matrix] | None:
-        """Return labels (n,) and rows (n, dim) as views until the next change; None of a graph."""
+    def content(self) -> tuple[Labels, Rows] | None:
+        """Return n labels and rows as views until the next change; None of a graph."""
         return self._held.content() if isinstance(self._held, FlatIndex) else None
 
     def start_build(self) -> Build:
@@ -128,12 +137,12 @@ class PartitionIndex:
         count = len(self._held)
         # Half-way between the two limits: neither is crossed again soon.
         graph = count >= self._graph_from // 2
-        target = (
-            HnswIndex(self._dim, room=count + count // 4, shape=self._shape)
+        self._build = Build(
+            self._coding.graph(count + count // 16)
             if graph
-            else FlatIndex(self._dim)
+            else FlatIndex(self._coding.dim, self._coding),
+            self._held.snapshot(),
         )
-        self._build = Build(target, self._held.snapshot())
         return self._build
 
     def finish_build(self, build: Build) -> bool:

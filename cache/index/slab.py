@@ -1,7 +1,7 @@
-"""Vectors of many small partitions in common chunks; a partition is one integer.
+"""Rows of many small partitions in common chunks; a partition is one integer.
 
-Most partitions hold one entry, so a partition costs no object of its own: 1,625 bytes an entry of
-384 dimensions, 1,536 of them the vector. Its rows lie side by side in a block of 1, 2, 4, ...
+Most partitions hold one entry, so a partition costs no object of its own: some 90 bytes an entry
+beside the row. Its rows lie side by side in a block of 1, 2, 4, ...
 ``MOST`` rows, which makes a search one product over a contiguous view; gathering scattered rows
 takes twice as long (64 rows: 5 us against 2.5 us). A full block moves into one of twice the size.
 A chunk holds blocks of one size, is allocated untouched, never moves, and is given back when its
@@ -14,8 +14,7 @@ from typing import NewType
 
 import numpy as np
 
-from ..ports import Matrix, Vector
-from .exact import Labels
+from .coding import Coding, Labels, Rows
 
 MOST = 64  # rows in the largest block
 CHUNK = 1024  # rows; 1.5 MiB of 384 float32
@@ -28,8 +27,8 @@ class _Chunk:
 
     __slots__ = ("block", "free", "labels", "rows", "used")
 
-    def __init__(self, dim: int, block: int) -> None:
-        self.rows: Matrix = np.empty((CHUNK, dim), dtype=np.float32)
+    def __init__(self, coding: Coding, block: int) -> None:
+        self.rows: Rows = np.empty(CHUNK, dtype=coding.row)
         self.labels: Labels = np.empty(CHUNK, dtype=np.int64)
         self.block = block
         self.free: list[int] = []  # starts of blocks that were given back
@@ -58,10 +57,10 @@ class Slab:
     is void. Arguments are taken as checked.
     """
 
-    __slots__ = ("_chunks", "_dim", "_spare", "_with_room")
+    __slots__ = ("_chunks", "_coding", "_spare", "_with_room")
 
-    def __init__(self, dim: int) -> None:
-        self._dim = dim
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
         self._chunks: list[_Chunk | None] = []
         self._spare: list[int] = []  # numbers of chunks that were given back
         self._with_room: dict[int, dict[int, None]] = {}  # block size -> chunk numbers
@@ -76,7 +75,7 @@ class Slab:
         """Count the rows there is memory for."""
         return CHUNK * (len(self._chunks) - len(self._spare))
 
-    def store(self, labels: Labels, rows: Matrix) -> Extent:
+    def store(self, labels: Labels, rows: Rows) -> Extent:
         """Store a new partition of 1 to ``MOST`` rows."""
         count = len(labels)
         number, start, chunk = self._take(1 << (count - 1).bit_length())
@@ -84,31 +83,34 @@ class Slab:
         chunk.labels[start : start + count] = labels
         return _extent(number, start, count)
 
-    def store_one(self, label: int, vector: Vector) -> Extent:
-        """Store a new partition of one row."""
+    def store_one(self, label: int, row: Rows) -> Extent:
+        """Store a new partition of the one ``row`` (1,)."""
         number, start, chunk = self._take(1)
-        chunk.rows[start] = vector
+        chunk.rows[start : start + 1] = row
         chunk.labels[start] = label
         return _extent(number, start, 1)
 
-    def read(self, extent: Extent) -> tuple[Labels, Matrix]:
-        """Return labels (n,) and rows (n, dim) as views, valid until the next change."""
+    def read(self, extent: Extent) -> tuple[Labels, Rows]:
+        """Return n labels and rows as views, valid until the next change."""
         _, start, chunk, count = self._find(extent)
         return chunk.labels[start : start + count], chunk.rows[start : start + count]
 
-    def add(self, extent: Extent, label: int, vector: Vector) -> Extent:
-        """Add or replace ``label``. A new label needs fewer than ``MOST`` rows to be there."""
+    def add(self, extent: Extent, label: int, row: Rows) -> Extent:
+        """Add the one ``row`` under ``label``, or replace it.
+
+        A new label needs fewer than ``MOST`` rows to be there.
+        """
         number, start, chunk, count = self._find(extent)
         at = _position(chunk.labels[start : start + count], label)
         if at is not None:
-            chunk.rows[start + at] = vector
+            chunk.rows[start + at : start + at + 1] = row
             return extent
         if count < chunk.block:
-            chunk.rows[start + count] = vector
+            chunk.rows[start + count : start + count + 1] = row
             chunk.labels[start + count] = label
             return _extent(number, start, count + 1)
         labels, rows = self.read(extent)
-        moved = self.store(np.append(labels, label), np.concatenate((rows, vector[None])))
+        moved = self.store(np.append(labels, label), np.concatenate((rows, row)))
         self.free(extent)
         return moved
 
@@ -158,7 +160,7 @@ class Slab:
             if chunk is not None and start is not None:
                 return number, start, chunk
             del with_room[number]
-        fresh = _Chunk(self._dim, block)
+        fresh = _Chunk(self._coding, block)
         if self._spare:
             number = self._spare.pop()
             self._chunks[number] = fresh

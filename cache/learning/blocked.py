@@ -8,14 +8,15 @@ It holds in one partition only, hence in one scope.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NewType
 
+from ..entry_rows import Entry
 from ..fingerprint import Ask
 from ..normal_form import nfc
 from ..ports import Clock, EntryKey, PartitionKey, Store
 from ..scope import digest
-from ..table import Entry
 from .notices import Notices
 
 LIMIT = 20_000  # of either kind: about 10 MB
@@ -118,6 +119,17 @@ class Blocked:
         await self._pairs.read(store)
         self._worded = {half for both in self._pairs for half in _halves(Pair(both))}
         await self._answers.read(store)
+
+    async def forget(
+        self, store: Store, keys: Collection[EntryKey], wordings: AbstractSet[bytes]
+    ) -> None:
+        """Forget what was said of the entries ``keys``, whose prompts were worded so.
+
+        Raises ``StoreError``.
+        """
+        await self._pairs.forget(store, lambda both: not wordings.isdisjoint(_halves(Pair(both))))
+        self._worded = {half for both in self._pairs for half in _halves(Pair(both))}
+        await self._answers.forget(store, keys.__contains__)
 
     def _until(self, entry_expires_s: float) -> float:
         return max(entry_expires_s, self._clock() + self._life_s)

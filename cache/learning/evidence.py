@@ -68,10 +68,22 @@ class Evidence:
 
     def notify(self, event: Event) -> None:
         """Count hits by meaning."""
-        match event:
-            case LookedUp(Hit(tier=Tier.SEMANTIC) as hit):
-                sent = Sent(bin_of(certainty(hit)))
-                self._ledger.add(Fact(self._today(), hit.category, sent))
+        if type(event) is not LookedUp:  # most events are of no concern
+            return
+        hit = event.verdict
+        if isinstance(hit, Hit) and hit.tier is Tier.SEMANTIC:
+            sent = Sent(bin_of(certainty(hit)))
+            self._ledger.add(Fact(self._today(), hit.category, sent))
+
+    def use(self, policy: Policy) -> None:
+        """Speak of the categories of ``policy`` from now on, and set its bars."""
+        self._policy = policy
+        for name in policy.names:
+            self._found.setdefault(name, Findings())
+        bounded = {name for name in policy.names if policy[name].max_error_rate is not None}
+        self._in_force = {name: bar for name, bar in self._in_force.items() if name in bounded}
+        self._why = {name: why for name, why in self._why.items() if name in bounded}
+        self._calibrate()
 
     async def keep(self) -> None:
         """Exchange evidence with the store and set the bars. Called once a tick."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..ports import Clock, Store
 
@@ -64,6 +64,14 @@ class Notices:
         if expired:
             await store.uncount(self._ledger, expired)
 
+    async def forget(self, store: Store, gone: Callable[[bytes], bool]) -> None:
+        """Forget the keys that are ``gone``, here and in ``store``. Raises ``StoreError``."""
+        self._kept = {key: kept for key, kept in self._kept.items() if not gone(key)}
+        self._unsent = {name for name in self._unsent if not _is(gone, name)}
+        names = [name for name in await store.counts(self._ledger) if _is(gone, name)]
+        if names:
+            await store.uncount(self._ledger, names)
+
     def _take_in(self, key: bytes, figure: float, expires_s: float) -> bool:
         known = self._kept.get(key)
         if known is not None:
@@ -72,6 +80,11 @@ class Notices:
             return False
         self._kept[key] = (figure, expires_s)
         return True
+
+
+def _is(gone: Callable[[bytes], bool], name: str) -> bool:
+    parsed = _parsed(name)
+    return parsed is not None and gone(parsed[0])
 
 
 def _parsed(name: str) -> tuple[bytes, float, float] | None:

@@ -29,12 +29,14 @@ class GuardedStore:
         read_deadline_s: float,
         write_deadline_s: float,
         open_deadline_s: float = 15.0,  # a large write-ahead log is replayed at opening
+        scrub_deadline_s: float = 120.0,  # a large file is written anew
         clock: Clock = time.monotonic,
     ) -> None:
         self._inner = inner
         self._read_deadline_s = read_deadline_s
         self._write_deadline_s = write_deadline_s
         self._open_deadline_s = open_deadline_s
+        self._scrub_deadline_s = scrub_deadline_s
         self._reads = Breaker(clock)
         self._writes = Breaker(clock)
 
@@ -63,6 +65,10 @@ class GuardedStore:
         """Delete entries within the write deadline."""
         call = partial(self._inner.delete, keys)
         await _guarded(self._writes, self._write_deadline_s, call)
+
+    async def scrub(self) -> None:
+        """Leave nothing of what was deleted, within a deadline of its own."""
+        await _guarded(self._writes, self._scrub_deadline_s, self._inner.scrub)
 
     async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         """Iterate over the index records; the write deadline holds for each step.

@@ -55,6 +55,12 @@ class MemoryStore:
         for key in keys:
             self._rows.pop(key, None)
 
+    async def scrub(self) -> None:
+        """Forget what has expired."""
+        self._check_open()
+        now = self._clock()
+        self._rows = {key: row for key, row in self._rows.items() if row.expires_s > now}
+
     async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         """Iterate over the index records of live entries."""
         self._check_open()

@@ -120,6 +120,13 @@ class RedisStore:
                 pipeline.unlink(self._payload_name(key), self._record_name(key))
             await self._ask(pipeline.execute)
 
+    async def scrub(self) -> None:
+        """Ask for a sign of life: no command reads what was deleted or has expired.
+
+        Snapshots and the append-only file are the server's (``BGSAVE``, ``BGREWRITEAOF``).
+        """
+        await self._ask(self._client.ping)
+
     async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         """Iterate over the index records of live entries."""
         prefix = f"{self._namespace}:x:{{"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindcache.adapters.check import effective_table
+from kindcache.adapters.check import effective_table, room_notes
 from kindcache.config.load import default_path, load, loads
 
 POLICIES = """
@@ -60,3 +60,29 @@ def test_a_very_narrow_terminal_gets_a_block_for_each_category() -> None:
     blocks = effective_table(loads(POLICIES, "f"), 30).split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["code", "reports", "medical", "default"]
     assert "  at least  0.9" in blocks[0].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("categories: {a: {quota: 60%}, b: {quota: 30%}}", []),
+        (
+            "categories: {a: {quota: 60%}, b: {quota: 40%}, c: {}}",
+            ["quotas take everything: c, default has only what others leave idle"],
+        ),
+        (
+            "defaults: {cache: false}\ncategories: {a: {quota: 100%, cache: true}}",
+            [],
+        ),
+        (
+            "categories: {a: {quota: 5%, cache: false}}",
+            ["a is not cached: its quota of 5% is always lent"],
+        ),
+    ],
+)
+def test_who_has_no_room_to_count_on_is_told(text: str, notes: list[str]) -> None:
+    assert room_notes(loads(text, "f")) == notes
+
+
+def test_the_shipped_policies_starve_nobody() -> None:
+    assert room_notes(load(default_path())) == []

@@ -22,6 +22,7 @@ from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.learning.blocked import Blocked
 from kindcache.cache.learning.evidence import Evidence
 from kindcache.cache.memory import Memory
+from kindcache.cache.occupancy import Occupancy
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import Clock, Embedder, Encoder, EntryKey, Store
 from kindcache.cache.scope import Scoping
@@ -36,6 +37,7 @@ from kindcache.config.load import loads
 from kindcache.policies.facts import Call, Directives, Origin
 from kindcache.policies.policy import Policy, compose
 from kindcache.policies.verdict import Admit, Refuse
+from tests.cache.rooms import by_recency
 
 E = TypeVar("E", bound=Event)
 
@@ -99,6 +101,10 @@ class TroubledStore:
         await self._pass("delete")
         await self.inner.delete(keys)
 
+    async def scrub(self) -> None:
+        await self._pass("scrub")
+        await self.inner.scrub()
+
     async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         await self._pass("records")
         async for key, record in self.inner.records():
@@ -148,6 +154,7 @@ def small_engine(
     *,
     text: str = POLICY,
     capacity: int = 100,
+    occupancy: Occupancy | None = None,
     hot_bytes: int = 1 << 20,
     write_limit: int = 100,
     flight_bytes: int = 1000,
@@ -156,7 +163,7 @@ def small_engine(
     """Build an engine that has an epoch and whose writer is not started."""
     seen = Seen()
     memory = Memory(
-        table=Table(capacity, lambda: CategoryIndex(DIM)),
+        table=Table(occupancy or by_recency(capacity), lambda _category: CategoryIndex(DIM)),
         hot=HotPayloads(hot_bytes),
         standing=Standing(revalidate_s),
         writer=Writer(store, write_limit, seen),

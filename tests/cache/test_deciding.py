@@ -126,3 +126,32 @@ async def test_exact_hits_ask_no_scorer(clock: FakeClock) -> None:
         await fill(at.engine, request(STORED), "answer")
         judged_by(at.engine, at.seen, Scripted({}))
         assert (await found(at.engine, request(STORED))).hit.probability is None
+
+
+LOADED = """
+defaults: {similarity_threshold: 0.5, min_probability: 0.9, ttl: 1h}
+categories: {default: {under_load: {min_probability: 0.6}}}
+"""
+
+
+@pytest.mark.parametrize(("better", "relaxed"), [(9.0, False), (0.0, True)])
+async def test_under_load_a_candidate_that_needs_none_goes_first(
+    clock: FakeClock, better: float, *, relaxed: bool
+) -> None:
+    stored = ["show the code for sorting a list now", "show the code for sorting a list soon"]
+    async with running(clock, text=LOADED) as at:
+        for prompt in stored:
+            settle(at.engine, await anew(at.engine, request(prompt)), received(prompt))
+        scorer = Scripted(dict.fromkeys(stored, 0.0))
+        judged_by(at.engine, at.seen, scorer)
+        asking = request(STORED)
+        missed = await at.engine.lookup(asking)
+        assert isinstance(missed, Lead)
+        release(at.engine, missed)
+        first, second = scorer.asked
+        scorer.odds |= {first: 1.0, second: better}  # 0.73: enough under load alone
+        at.engine.policy.use_loads({asking.call.model: 1.0})
+        served = await at.engine.lookup(asking)
+    assert isinstance(served, Found)
+    assert bool(served.hit.relaxed) is relaxed
+    assert served.payload.prompt == (first if relaxed else second)

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kindcache.cache.entry import Payload
 from kindcache.cache.hot import HotPayloads
 from kindcache.cache.ports import EntryKey
+from kindcache.cache.rendering import Form, Rendering
 from tests.cache.small_engine import payload
 
 LIMIT_BYTES = 10
@@ -22,6 +23,7 @@ class Hot(RuleBasedStateMachine):
         super().__init__()
         self.hot = HotPayloads(LIMIT_BYTES)
         self.model: list[tuple[EntryKey, Payload, int]] = []
+        self.old: list[Payload] = [payload("never kept")]
         self.number = 0
 
     def _drop(self, key: EntryKey) -> None:
@@ -32,11 +34,36 @@ class Hot(RuleBasedStateMachine):
         self.number += 1
         value = payload(f"answer {self.number}")
         self.hot.put(key, value, size)
+        self.old += [item[1] for item in self.model if item[0] == key]
         self._drop(key)
         if size <= LIMIT_BYTES:
             self.model.append((key, value, size))
+        self._make_room()
+
+    def _make_room(self) -> None:
         while sum(item[2] for item in self.model) > LIMIT_BYTES:
-            self.model.pop(0)
+            self.old.append(self.model.pop(0)[1])
+
+    @rule(key=_keys, stream=st.booleans(), size=st.integers(0, LIMIT_BYTES))
+    def render(self, key: EntryKey, stream: bool, size: int) -> None:
+        form = Form("d", stream, usage=False)
+        for value in self.old:  # what is not there any more is neither kept nor found
+            self.hot.keep_rendering(key, value, form, Rendering((b"x" * size,)))
+            assert self.hot.rendering(key, value, form) is None
+        for number, (known, value, taken) in enumerate(self.model):
+            if known != key:
+                continue
+            before = self.hot.rendering(key, value, form)
+            made = Rendering((b"x" * size,))
+            self.hot.keep_rendering(key, value, form, made)
+            if before is None and taken + size <= LIMIT_BYTES:
+                del self.model[number]
+                self.model.append((key, value, taken + size))
+                self._make_room()
+                assert self.hot.rendering(key, value, form) is made
+            else:
+                assert self.hot.rendering(key, value, form) is before
+            break
 
     @rule(key=_keys)
     def get(self, key: EntryKey) -> None:

@@ -167,11 +167,14 @@ async def test_a_load_that_breaks_off_is_done_again(clock: FakeClock) -> None:
     async with opened(clock, store) as cache:
         await until(lambda: Failed("load", "StoreError") in cache.seen.events)
         assert not cache.lifecycle.loaded
+        told: list[int] = []
+        cache.lifecycle.when_loaded = lambda: told.append(len(cache.engine.memory.table))
         assert cache.lifecycle.health()["index"] == "loading"
         assert cache.lifecycle.health()["status"] == "ready"
         await found(cache.engine, request("one"))
         store.troubles.clear()
         await until(lambda: cache.lifecycle.loaded)
+        assert told == [3]
         assert len(cache.engine.memory.table) == 3
 
 
@@ -368,7 +371,7 @@ async def test_graphs_are_built_in_the_background(
         vector = HashingEncoder(DIM).encode(["word word code"]).vectors[0]
         (entry,) = [e for e in cache.engine.memory.table if e.prompt == "word word  code"]
         near = cache.engine.memory.table.neighbours(["code"], entry.partition, vector, 1)
-        assert near[0][0] is entry
+        assert near[0][0] == entry
 
 
 async def test_a_build_that_fails_does_not_end_the_builder(

@@ -11,14 +11,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from kindcache.cache.entry_rows import Entry
 from kindcache.cache.history import History
 from kindcache.cache.index.build import Build
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.ports import EntryKey, PartitionKey
-from kindcache.cache.table import Entry, Table
+from kindcache.cache.table import Table
 from kindcache.policies.guards.signature import signature
 
 from .index.vectors import prompts
+from .rooms import by_recency
 
 DIM = 8
 CAPACITY = 14
@@ -47,14 +49,15 @@ def places(one: Entry) -> list[PartitionKey]:
 
 
 def small_table(capacity: int = CAPACITY) -> Table:
-    return Table(capacity, lambda: CategoryIndex(DIM, slab_rows=4, graph_from=10))
+    return Table(
+        by_recency(capacity), lambda _category: CategoryIndex(DIM, slab_rows=4, graph_from=10)
+    )
 
 
 @dataclass
 class Known:
     entry: Entry
     row: int | None
-    hits: int = 0
 
 
 class Tables(RuleBasedStateMachine):
@@ -94,7 +97,7 @@ class Tables(RuleBasedStateMachine):
             size_bytes=size_bytes,
             history=history,
         )
-        evicted = self.table.admit(new, None if row is None else ROWS[row])
+        evicted = [old.entry for old in self.table.admit(new, None if row is None else ROWS[row])]
         self.model.pop(key, None)
         self.model[key] = Known(new, row)
         expected = []
@@ -112,12 +115,11 @@ class Tables(RuleBasedStateMachine):
         self.table.touch(key)
         if key in self.model:
             self.model.move_to_end(key)
-            self.model[key].hits += 1
 
     @rule(key=st.sampled_from(KEYS))
     def remove(self, key: EntryKey) -> None:
         known = self.model.pop(key, None)
-        assert self.table.remove(key) is (None if known is None else known.entry)
+        assert self.table.remove(key) == (None if known is None else known.entry)
 
     @rule(seconds=st.integers(0, 30), limit=st.sampled_from([1, 3, 1000]))
     def expire(self, seconds: int, limit: int) -> None:
@@ -130,7 +132,7 @@ class Tables(RuleBasedStateMachine):
         gone = self.table.expire(self.now_s, limit)
         assert sorted(one.expires_s for one in gone) == due[:limit]
         for one in gone:
-            assert self.model.pop(one.key).entry is one
+            assert self.model.pop(one.key).entry == one
 
     @rule()
     def clear(self) -> None:
@@ -157,14 +159,19 @@ class Tables(RuleBasedStateMachine):
     def the_accounts_are_right(self) -> None:
         assert len(self.table) == len(self.model) <= CAPACITY
         assert self.table.size_bytes == sum(k.entry.size_bytes for k in self.model.values())
-        assert [one.key for one in self.table] == list(self.model)
+        assert {one.key for one in self.table} == set(self.model)
         counts = self.table.count_by_category()
         kinds = [known.entry.category for known in self.model.values()]
         assert counts == {kind: kinds.count(kind) for kind in set(kinds)}
         for key in KEYS:
             known = self.model.get(key)
-            assert self.table.get(key) is (None if known is None else known.entry)
-            assert known is None or known.entry.hits == known.hits
+            got = self.table.get(key)
+            assert got == (None if known is None else known.entry)
+            assert (key in self.table) == (known is not None)
+        for category in CATEGORIES:
+            keys = {k for k, known in self.model.items() if known.entry.category == category}
+            assert set(self.table.keys_of(category)) == keys
+        assert set(self.table.keys_of()) == set(self.model)
 
     @invariant()
     def each_index_holds_its_own_and_no_other(self) -> None:
@@ -252,7 +259,9 @@ def _build_all(table: Table) -> int:
 def test_all_that_is_kept_is_found_after_ten_times_the_capacity(places: int) -> None:
     capacity, passed, dim = 300, 3_000, 32
     rows = prompts(passed, dim)
-    table = Table(capacity, lambda: CategoryIndex(dim, slab_rows=16, graph_from=60))
+    table = Table(
+        by_recency(capacity), lambda _category: CategoryIndex(dim, slab_rows=16, graph_from=60)
+    )
     homes = [PartitionKey(number.to_bytes(16)) for number in range(places)]
     kinds = ("code", "news")
     keys = [EntryKey(number.to_bytes(16)) for number in range(passed)]

@@ -15,7 +15,7 @@ from kindcache.config.settings import Settings
 
 KEYS = (
     "version, upstream, store, embedder, scope, trust, capacity, http, normalise, classifier, "
-    "judge, evidence, defaults, categories"
+    "judge, evidence, load, freshness, defaults, categories"
 )
 STORES = "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
 DURATION = 'a duration such as "500ms", "5m", "1h30m" or "7d"; a plain number is seconds'
@@ -200,6 +200,36 @@ BAD_FILES = {
     "quotas": (
         "version: 1\ncategories:\n  a: {quota: 80%}\n  b: {quota: 0.4}",
         "f:2: categories: quotas add up to 120% (a 80%, b 40%); at most 100% can be kept",
+    ),
+    "a quota of less than one entry": (
+        "capacity: {entries: 10}\ncategories:\n  a: {quota: 5%}\n  b: {quota: 10%}",
+        (
+            "f:3: categories.a.quota: 5% of 10 entries is less than one: the category would be "
+            "kept nothing"
+        ),
+    ),
+    "a quota that holds no answer": (
+        "capacity: {size: 10kB}\ncategories:\n  a: {quota: 1%}",
+        "f:3: categories.a.quota: 1% of 10kB holds no answer: the smallest take about 256 bytes",
+    ),
+    "a cap of less than one entry": (
+        "capacity:\n  entries: 4\n  per_scope: 20%",
+        "f:3: capacity.per_scope: 20% of 4 entries is less than one: nothing could be stored",
+    ),
+    "a cap that holds no answer": (
+        "capacity:\n  size: 1kB\n  per_scope: 20%",
+        "f:3: capacity.per_scope: 20% of 1kB holds no answer: nothing could be stored",
+    ),
+    "a cap where there is one scope": (
+        "scope: {by: shared}\ncapacity:\n  per_scope: 20%",
+        (
+            "f:3: capacity.per_scope: has no sense with scope.by: shared: there is one scope, and "
+            "the rest stays empty"
+        ),
+    ),
+    "an unknown eviction": (
+        "capacity: {eviction: lur}",
+        'f:1: capacity.eviction: "lur": is not known; nearest: "lru"',
     ),
     "quota as a plain percentage": (
         "categories: {a: {quota: 30}}",

@@ -42,7 +42,11 @@ def test_every_resolved_field_has_a_value() -> None:
     values = loads(POLICIES, "f").effective("code").model_dump()
     assert {*Defaults.model_fields} < {*values}
     assert [name for name, value in values.items() if value is None] == [
-        "max_error_rate"  # no rate: nothing is calibrated
+        "max_error_rate",  # no rate: nothing is calibrated
+        "ttl_jitter",  # every answer lives for the whole TTL
+        "stale_while_revalidate",  # no windows: nothing stale is served
+        "stale_if_error",
+        "under_load",  # load relaxes nothing
     ]
 
 

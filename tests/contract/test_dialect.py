@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -326,6 +326,27 @@ class TestReplay:
 
         assert dialect.body(answer) != dialect.body(answer)
         assert dialect.frames(answer, usage=False) != dialect.frames(answer, usage=False)
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_what_is_rendered_once_is_each_replay_but_for_the_id(self, name: str) -> None:
+        dialect = CASES[name].dialect
+
+        @BOUNDED
+        @given(CASES[name].answers, st.booleans())
+        def check(answer: Answer, usage: bool) -> None:
+            whole = dialect.rendering(answer, stream=False, usage=False)
+            one, other = dialect.fresh(whole), dialect.fresh(whole)
+            assert one != other
+            assert len(one) == len(other) == len(dialect.body(answer))
+            assert record(dialect, stream=False, pieces=[other]) == answer
+            streamed = dialect.rendering(answer, stream=True, usage=usage)
+            one, other = dialect.fresh(streamed), dialect.fresh(streamed)
+            assert one != other
+            assert len(one) == len(b"".join(dialect.frames(answer, usage=usage)))
+            known = answer if usage else replace(answer, usage=None)
+            assert record(dialect, stream=True, pieces=[other]) == known
+
+        check()
 
     def test_frames_are_whole_events(self, pair: tuple[Dialect, bytes, bytes]) -> None:
         dialect, body, _ = pair

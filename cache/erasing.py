@@ -1,0 +1,93 @@
+"""Erasing what one subject asked: memory, store, and what the store's files still hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from .engine import Engine
+from .entry import IndexRecord, decode_record
+from .erased import Subject
+from .errors import CorruptRecord, StoreError
+from .learning.blocked import wording
+from .memo import Memo
+from .ports import EntryKey, PartitionKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Entries of the store that must go, and what tells of them elsewhere."""
+
+    keys: set[EntryKey] = field(default_factory=set)
+    wordings: set[bytes] = field(default_factory=set)
+    listed: set[EntryKey] = field(default_factory=set)  # all that the store has
+
+
+async def erase(engine: Engine, subject: Subject) -> int:
+    """Erase every entry of ``subject``, with all that was derived from it; return how many.
+
+    When this begins to wait, nothing of it is served or stored any more, here. When it returns,
+    that is known to the store, and so to other processes and after a restart, and no byte of it
+    is left where the store can help it. Raises ``StoreError``: then the upkeep tries again, and
+    whoever must be sure erases again.
+    """
+    if not engine.erased.add(subject):
+        raise StoreError("no room to note one more erasure")
+    await engine.erased.send(engine.store)
+    count = await sweep(engine)
+    if isinstance(engine.embedder, Memo):
+        engine.embedder.forget()
+    await engine.store.scrub()  # of what had expired or was evicted before, too
+    return count
+
+
+async def sweep(engine: Engine) -> int:
+    """Remove what the notices cover, from memory and store. Raises ``StoreError``."""
+    memory = engine.memory
+    held = {key: memory.table.admission(key) for key in memory.table.keys_of()}
+    await memory.writer.drain()  # what is being written shows in the list below
+    found = await _find(engine)
+    # The table does not say whose its entries are. What the store does not have was evicted by
+    # another process, or could not be written: a miss more, for whoever's it was.
+    strays = {
+        key
+        for key, admission in held.items()
+        if key not in found.listed and memory.table.admission(key) == admission
+    }
+    memory.remove(found.keys | strays, "erased")
+    for key in memory.hot:
+        if key not in found.listed:
+            memory.hot.discard(key)
+    engine.aliases.forget(found.keys | strays)
+    await engine.blocked.forget(engine.store, found.keys, found.wordings)
+    await memory.writer.drain()
+    if found.keys:
+        await engine.store.delete(found.keys)  # again, since a queued deletion may have failed
+        await engine.store.scrub()
+    engine.erased.due = False
+    return len(found.keys)
+
+
+async def _find(engine: Engine) -> _Found:
+    found = _Found()
+    async for key, data in engine.store.records():
+        found.listed.add(key)
+        record = _decoded(data)
+        if record is None:
+            found.keys.add(key)  # whose it was cannot be told; of no use to anyone
+        elif engine.erased.covers_record(record):
+            found.keys.add(key)
+            found.wordings.update(_wordings(record))
+    return found
+
+
+def _wordings(record: IndexRecord) -> Collection[bytes]:
+    places = {record.partition, record.loose_partition} - {b""}
+    return {wording(PartitionKey(place), record.prompt) for place in places}
+
+
+def _decoded(data: bytes) -> IndexRecord | None:
+    try:
+        return decode_record(data)
+    except CorruptRecord:
+        return None

@@ -1,0 +1,71 @@
+"""Stale answers: for a caller whose model failed, and as the misses that refresh them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+
+from ..policies.eligibility import Access
+from ..policies.facts import while_failing
+from ..policies.verdict import Bypass, Miss, Reason
+from .engine import Engine
+from .events import LookedUp, Trace
+from .fail_open import fail_open
+from .identity import Request
+from .outcome import Found, Lead
+
+
+async def rescue(engine: Engine, request: Request, missed: Lead) -> Found | None:
+    """Find an answer for a caller whose model failed; None when none may stand in.
+
+    What has expired counts too, within its category's ``stale_if_error``. Never raises.
+    """
+    if engine.policy.stands_in:
+        with fail_open(engine.observer, "rescue"):
+            return await _rescue(engine, request, missed)
+    return None
+
+
+async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None:
+    """Return what the hit ``found`` would have been, had nothing been found.
+
+    None where the prompt's vector cannot be had, or its category may not be stored now.
+    """
+    call, category = found.ask.call, found.hit.category
+    access = engine.policy.access(call)
+    if isinstance(access, Access):
+        access = engine.narrow(access, call, category)
+    if isinstance(access, Bypass) or not access.write or not engine.learnt:
+        return None
+    if engine.erased.covers_payload(found.ask, found.payload):
+        return None
+    trace, vector = Trace(), None
+    if access.semantic:
+        vector, doubt = await engine.embed(found.ask, access, category, trace)
+        if doubt is Reason.EMBEDDER:
+            return None
+    ask = engine.with_history(request, found.ask, category) if access.semantic else found.ask
+    miss = Miss(Reason.EXPIRED, category, found.hit.similarity)
+    return Lead(ask, miss, trace, vector, True, None, engine.clock())
+
+
+async def _rescue(engine: Engine, request: Request, missed: Lead) -> Found | None:
+    started = perf_counter()
+    policy, category, trace = engine.policy.while_failing(), missed.miss.category, Trace()
+    ask = replace(missed.ask, call=while_failing(missed.ask.call))
+    access = policy.access(ask.call)
+    if isinstance(access, Access):
+        access = engine.narrow(access, ask.call, category)
+    if isinstance(access, Bypass) or not access.read:
+        return None
+    found = await engine.answers.exact(ask, trace, policy)
+    if isinstance(found, Miss) and missed.vector is not None:
+        ask = engine.with_history(request, ask, category)
+        found = await engine.by_meaning(ask, access, category, missed.vector, None, trace, policy)
+    if isinstance(found, Miss):
+        return None
+    if found.hit.reason is Reason.STALE:
+        found = replace(found, hit=replace(found.hit, reason=Reason.STALE_IF_ERROR))
+    trace.total_s = perf_counter() - started
+    engine.observer.notify(LookedUp(found.hit, trace))
+    return found

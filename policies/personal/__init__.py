@@ -1,0 +1,1 @@
+"""Finds personal data in texts, and puts placeholders in its place."""
