@@ -69,6 +69,9 @@ class Checks:
         stored: str,
         judge: AnswerJudge,
     ) -> None:
+        if self._erased(found):
+            self._not("gone", found)
+            return
         if self.calls.left < self.calls_each:
             self._not("unpaid", found)
             return
@@ -94,6 +97,8 @@ class Checks:
 
     def _put_right(self, found: Found, lead: Lead, ruling: Ruling) -> None:
         """Block the pair, and store the fresh answer under the prompt's own key."""
+        if self._erased(found):
+            return
         key, both = EntryKey(found.hit.key), pair(found.ask, found.payload.prompt)
         memory, blocked = self.engine.memory, self.engine.blocked
         entry = memory.table.get(key)
@@ -102,6 +107,10 @@ class Checks:
             memory.remove([key], "check")  # no room to remember the pair
         if self.engine.learnt:  # else nobody knows yet whether its category may be stored
             carry_out(self.engine, lead, ruling)
+
+    def _erased(self, found: Found) -> bool:
+        """Say whether the hit was, and with it the question that would be stored now."""
+        return self.engine.erased.covers_payload(found.ask, found.payload)
 
     async def _as_miss(self, found: Found) -> Lead:
         """Return what the hit would have been, had nothing been found."""

@@ -12,7 +12,7 @@ import aiohttp
 
 from .stats import TOKEN_VARIABLE
 
-TIMEOUT_S = 300.0  # a large file is written anew
+TIMEOUT_S = 900.0  # a large file is written anew
 
 
 class EraseError(Exception):
@@ -35,10 +35,7 @@ async def erase(options: EraseOptions) -> int:
     """Erase, and say how many entries there were; 1, with one line on stderr, where that fails."""
     given, out = options.given or sys.stdin, options.out or sys.stdout
     try:
-        body: dict[str, Any] = {"headers": headers_in(given.read())}
-        body |= {"user": options.user} if options.user else {}
-        body |= {"namespace": options.namespace} if options.namespace else {}
-        removed = await _asked(options, body)
+        removed = await _asked(options, _body(options, given.read()))
     except EraseError as exc:
         sys.stderr.write(f"kindcache erase: {exc}\n")
         return 1
@@ -56,6 +53,15 @@ def headers_in(text: str) -> dict[str, str]:
         else:
             found["authorization"] = f"Bearer {line}"
     return found
+
+
+def _body(options: EraseOptions, given: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"headers": headers_in(given)}
+    body |= {"user": options.user} if options.user else {}
+    body |= {"namespace": options.namespace} if options.namespace else {}
+    if body == {"headers": {}}:  # where anonymous callers share it would name all of them
+        raise EraseError("stdin names no caller: give his API key or headers, one a line")
+    return body
 
 
 async def _asked(options: EraseOptions, body: Mapping[str, Any]) -> int:

@@ -27,7 +27,10 @@ def subject_of(asked: Any, scoping: Scoping) -> Subject:
         isinstance(part, str) for part in (user, namespace, *headers, *headers.values())
     ):
         raise NoSubject(SHAPE)
-    given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    try:
+        given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    except UnicodeEncodeError as exc:  # half a pair of surrogates, which no caller can send
+        raise NoSubject(SHAPE) from exc
     unknown = [name.decode() for name, _ in given if name not in _telling(scoping)]
     if unknown:
         raise NoSubject(f"no scope depends on the header {unknown[0]!r}; {_known(scoping)}")

@@ -12,7 +12,7 @@ from .entry import IndexRecord, Payload
 from .fingerprint import Ask
 from .learning.notices import Notices
 from .ports import Clock, Store
-from .scope import Principal
+from .scope import Principal, digest
 
 LIFE_S = 400 * 86_400.0  # longer than any answer of before is of use
 LIMIT = 100_000  # about 30 MB
@@ -27,22 +27,14 @@ class Subject:
     user: bytes = ANY  # as ``Scoping.name`` has it
     namespace: bytes = ANY
 
-    def owns(self, record: IndexRecord) -> bool:
-        """Say whether an entry is of this subject."""
-        return (
-            record.principal == self.principal
-            and self.user in {ANY, record.user}
-            and self.namespace in {ANY, record.namespace}
-        )
-
     def packed(self) -> bytes:
         """Return 48 bytes that name the subject."""
-        return self.principal + self.user + self.namespace
+        return _named(self.principal) + self.user + self.namespace
 
 
-def unpack(packed: bytes) -> Subject:
-    """Return the subject that ``packed`` names."""
-    return Subject(Principal(packed[:16]), packed[16:32], packed[32:48])
+def _named(principal: bytes) -> bytes:
+    """Return what names ``principal`` in the clear: of itself one could make keys of entries."""
+    return digest(b"erased", principal)
 
 
 class Erased:
@@ -51,8 +43,9 @@ class Erased:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._notices = Notices("erased", clock, LIMIT)
-        self._subjects: dict[Principal, list[tuple[Subject, float]]] = {}
+        self._notes: dict[bytes, list[tuple[bytes, bytes, float]]] = {}  # user, namespace, time
         self.due = False  # something may still be there
+        self.scrub_due = False  # what was deleted may still be readable
 
     def __len__(self) -> int:
         return len(self._notices)
@@ -67,23 +60,15 @@ class Erased:
 
     def covers(self, ask: Ask, asked_s: float) -> bool:
         """Say whether what ``ask`` belongs to was erased after ``asked_s``."""
-        if not self._subjects:
-            return False
-        return any(
-            asked_s <= until_s
-            and subject.user in {ANY, ask.user}
-            and subject.namespace in {ANY, ask.namespace}
-            for subject, until_s in self._subjects.get(ask.principal, ())
-        )
+        return self._covers(ask.principal, ask.user, ask.namespace, asked_s)
 
     def covers_payload(self, ask: Ask, payload: Payload) -> bool:
         """Say whether an answer that ``ask`` found was erased."""
-        return bool(self._subjects) and self.covers(ask, asked_at(payload))
+        return bool(self._notes) and self.covers(ask, asked_at(payload))
 
     def covers_record(self, record: IndexRecord) -> bool:
         """Say whether an entry of the store was erased."""
-        known = self._subjects.get(Principal(record.principal), ())
-        return any(subject.owns(record) and record.asked_s <= until for subject, until in known)
+        return self._covers(record.principal, record.user, record.namespace, record.asked_s)
 
     async def send(self, store: Store) -> None:
         """Tell ``store`` what is new. Raises ``StoreError``; the next call tells it then."""
@@ -99,11 +84,18 @@ class Erased:
     def _known(self) -> set[tuple[bytes, float]]:
         return {(key, self._notices.get(key) or 0.0) for key in self._notices}
 
+    def _covers(self, principal: bytes, user: bytes, namespace: bytes, asked_s: float) -> bool:
+        if not self._notes:
+            return False
+        return any(
+            asked_s <= until_s and of_user in {ANY, user} and within in {ANY, namespace}
+            for of_user, within, until_s in self._notes.get(_named(principal), ())
+        )
+
     def _arrange(self) -> None:
-        self._subjects = {}
+        self._notes = {}
         for key, until_s in self._known():
-            subject = unpack(key)
-            self._subjects.setdefault(subject.principal, []).append((subject, until_s))
+            self._notes.setdefault(key[:16], []).append((key[16:32], key[32:], until_s))
 
 
 def asked_at(payload: Payload) -> float:

@@ -33,16 +33,39 @@ async def erase(engine: Engine, subject: Subject) -> int:
     """
     if not engine.erased.add(subject):
         raise StoreError("no room to note one more erasure")
+    engine.erased.scrub_due = True  # of what had expired or was evicted before, too
     await engine.erased.send(engine.store)
-    count = await sweep(engine)
-    if isinstance(engine.embedder, Memo):
-        engine.embedder.forget()
-    await engine.store.scrub()  # of what had expired or was evicted before, too
-    return count
+    return await sweep(engine)
 
 
 async def sweep(engine: Engine) -> int:
     """Remove what the notices cover, from memory and store. Raises ``StoreError``."""
+    erased = engine.erased
+    erased.due = False  # what becomes due from here on is for another one
+    done = False
+    try:
+        count = await _remove(engine)
+        if isinstance(engine.embedder, Memo):
+            engine.embedder.forget()
+        if erased.scrub_due:
+            await _scrub(engine)
+        done = True
+    finally:
+        erased.due |= not done
+    return count
+
+
+async def _scrub(engine: Engine) -> None:
+    erased, done = engine.erased, False
+    erased.scrub_due = False
+    try:
+        await engine.store.scrub()
+        done = True
+    finally:
+        erased.scrub_due |= not done
+
+
+async def _remove(engine: Engine) -> int:
     memory = engine.memory
     held = {key: memory.table.admission(key) for key in memory.table.keys_of()}
     await memory.writer.drain()  # what is being written shows in the list below
@@ -63,8 +86,7 @@ async def sweep(engine: Engine) -> int:
     await memory.writer.drain()
     if found.keys:
         await engine.store.delete(found.keys)  # again, since a queued deletion may have failed
-        await engine.store.scrub()
-    engine.erased.due = False
+        engine.erased.scrub_due = True
     return len(found.keys)
 
 

@@ -37,6 +37,11 @@ class HotPayloads:
         """Iterate over the keys, also while some are discarded."""
         return iter(tuple(self._items))
 
+    def keys_of(self, category: str | None) -> list[EntryKey]:
+        """Return the keys of one category's payloads, or of all."""
+        kept = self._items.items()
+        return [key for key, item in kept if category in {None, item.payload.category}]
+
     def get(self, key: EntryKey) -> Payload | None:
         """Return the payload under ``key`` and count it as used."""
         item = self._items.get(key)

@@ -289,6 +289,7 @@ class Lifecycle:
         try:
             async with asyncio.timeout(self.close_deadline_s):
                 await self.engine.blocked.send(self.engine.store)
+                await self.engine.erased.send(self.engine.store)
         except (StoreError, TimeoutError) as exc:
             self._failed("blocked", exc)
 

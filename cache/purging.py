@@ -15,6 +15,7 @@ async def purge(engine: Engine, category: str | None) -> int:
     Raises ``StoreError`` when the store cannot be read.
     """
     keys = set(engine.memory.table.keys_of(category))
+    keys.update(engine.memory.hot.keys_of(category))  # the table does not know all of them
     engine.memory.remove(keys, "purged")
     async for key, data in engine.store.records():
         if category is None or _category(data) in {category, None}:

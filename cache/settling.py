@@ -11,7 +11,9 @@ from .engine import Engine
 from .entry import Answer, Payload
 from .events import Answered, NotStored, Stored
 from .fail_open import fail_open
+from .fingerprint import Ask
 from .outcome import Lead
+from .ports import EntryKey, PartitionKey
 from .scope import Principal
 
 
@@ -94,11 +96,20 @@ def _store(
     if payload.category not in today or not today[payload.category].cache:
         return Refuse(Reason.CATEGORY)
     known = replace(verdict, likeness=lead.miss.similarity or 0.0)
-    refused = engine.screening.admit(lead.ask, payload, lead.vector, known)
+    refused = engine.screening.admit(_kept_as(engine, lead), payload, lead.vector, known)
     if refused is not None:
         return Refuse(refused)
     engine.observer.notify(Stored(payload.category, size_bytes))
     return verdict
+
+
+def _kept_as(engine: Engine, lead: Lead) -> Ask:
+    """Return the ask as it is kept: earlier turns could be guessed from the partition's digest."""
+    ask = lead.ask
+    if not ask.call.personal or lead.vector is not None:
+        return ask
+    hidden = engine.identity.scoping.hidden(EntryKey(ask.partition))
+    return replace(ask, partition=PartitionKey(hidden))
 
 
 def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:

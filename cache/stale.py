@@ -37,13 +37,13 @@ async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None
         access = engine.narrow(access, call, category)
     if isinstance(access, Bypass) or not access.write or not engine.learnt:
         return None
-    if engine.erased.covers_payload(found.ask, found.payload):
-        return None
     trace, vector = Trace(), None
     if access.semantic:
         vector, doubt = await engine.embed(found.ask, access, category, trace)
         if doubt is Reason.EMBEDDER:
             return None
+    if engine.erased.covers_payload(found.ask, found.payload):  # by now
+        return None
     ask = engine.with_history(request, found.ask, category) if access.semantic else found.ask
     miss = Miss(Reason.EXPIRED, category, found.hit.similarity)
     return Lead(ask, miss, trace, vector, True, None, engine.clock())

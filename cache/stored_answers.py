@@ -119,4 +119,7 @@ class StoredAnswers:
             trace.store_s += perf_counter() - started
         if current:
             self.memory.hot.put(key, payload, len(data))
-        return payload
+            return payload
+        removed = known and not self.memory.table.admission(key)
+        removed = removed or self.memory.writer.is_deleting(key)
+        return self.memory.hot.get(key) or (Reason.PAYLOAD_MISSING if removed else payload)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from .category_settings import Effective
+from .category_settings import Category, Effective
 from .settings import Settings
 from .units import format_duration, format_share
 
 UNDER_WAY = ("classifier", "defaults", "categories")  # what a running cache can take over
-# Of a category: its room is laid out at the start.
-AT_START = frozenset({"quota", "priority"})
+# Of a category: its room is laid out at the start, and its index is made for one kind of vectors.
+AT_START = frozenset({"quota", "priority", "vectors"})
 _DURATIONS = frozenset(
     {"ttl", "time_words_ttl", "stale_while_revalidate", "stale_if_error", "under_load.ttl"}
 )
@@ -23,6 +23,7 @@ _SHARES = frozenset({"max_error_rate", "ttl_jitter", "quota"})
 _COUNTED = ("match", "examples")  # of these only how many there are
 _PLAIN = re.compile(r"[a-z_]{1,20}")
 _UNSET = "not set"
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,11 @@ class Difference:
 
 def difference(old: Settings, new: Settings) -> Difference:
     """Compare what ``old`` and ``new`` mean: inherited values are compared where they count."""
+    taken = in_force(old, new)
     at_start = [line for name in Settings.model_fields for line in _at_start(name, old, new)]
-    lines: list[str] = list(_values("classifier", old.classifier, new.classifier))
-    for name in dict.fromkeys((*old.category_names, *new.category_names)):
-        if name not in old.category_names:
-            lines.append(f"categories.{name}: added")
-        elif name not in new.category_names:
-            lines.append(f"categories.{name}: removed")
-        else:
-            for line in _category(name, old, new):
-                late = line.partition(":")[0].rpartition(".")[2] in AT_START
-                (at_start if late else lines).append(line)
-    return Difference(tuple(lines), tuple(at_start), tuple(_gone(old, new)))
+    for name in new.category_names:
+        at_start += _category(name, taken, new)
+    return Difference(tuple(_changes(old, taken)), tuple(at_start), tuple(_gone(old, new)))
 
 
 def in_force(old: Settings, new: Settings) -> Settings:
@@ -55,7 +49,40 @@ def in_force(old: Settings, new: Settings) -> Settings:
 
     What waits for a restart is so found again by the next comparison.
     """
-    return old.model_copy(update={name: getattr(new, name) for name in UNDER_WAY})
+    kinds = {
+        name: _as_at_start(old.categories.get(name, Category()), kind)
+        for name, kind in new.categories.items()
+    }
+    taken = {name: getattr(new, name) for name in UNDER_WAY}
+    taken |= {"defaults": _as_at_start(old.defaults, new.defaults), "categories": kinds}
+    return old.model_copy(update=taken)
+
+
+def _as_at_start(old: M, new: M) -> M:
+    late = AT_START.intersection(type(new).model_fields)
+    return new.model_copy(update={key: getattr(old, key) for key in late})
+
+
+def _changes(old: Settings, new: Settings) -> Iterator[str]:
+    yield from _values("classifier", old.classifier, new.classifier)
+    for name in dict.fromkeys((*old.category_names, *new.category_names)):
+        if name not in old.category_names:
+            yield f"categories.{name}: added"
+        elif name not in new.category_names:
+            yield f"categories.{name}: removed"
+        else:
+            yield from _category(name, old, new)
+    if _ordered(old, new) != _ordered(new, old):
+        yield "categories: another order of those with rules"
+
+
+def _ordered(one: Settings, other: Settings) -> list[str]:
+    """Return the categories of both that have rules, in the order of ``one``: the first decides."""
+    return [
+        name
+        for name, kind in one.categories.items()
+        if kind.match and name in other.categories and other.categories[name].match
+    ]
 
 
 def _gone(old: Settings, new: Settings) -> Iterator[str]:

@@ -102,7 +102,7 @@ def _shown(path: Path, kind: str, value: object) -> str:
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    if key in ("url", "base_url"):
+    if key.endswith("url"):
         text = redact_url(text)
     if len(text) > _MAX_SHOWN:
         text = f"{text[:_MAX_SHOWN]}…"

@@ -67,7 +67,12 @@ def _validated(data: dict[Any, Any]) -> tuple[Settings, list[Problem]]:
             return Settings.model_validate(left), problems
         except ValidationError as exc:
             errors = exc.errors(include_url=False)
-        problems += [explain(error) for error in errors]
+        wrong_within = [error["loc"][:-1] for error in errors]  # such a list is not empty
+        problems += [
+            explain(error)
+            for error in errors
+            if error["type"] != "too_short" or error["loc"] not in wrong_within
+        ]
         for error in errors:
             _leave_out(left, error["loc"])
 

@@ -291,7 +291,7 @@ class Policy:
         return found
 
     def _labelled(self, hit: Hit, stored: str) -> Hit:
-        if not self._loads:
+        if not self._loads and hit.ttl_s > 0.0:  # else it is of a moment ago that was loaded
             return hit
         bar = max(self.bar(hit.category), self.bar(stored))
         return labelled(hit, self._for(hit.category, stored), bar)

@@ -37,27 +37,32 @@ wrongly, by the code that serves. This page is made by `scripts/make_evaluation_
   happened on these files. To know your own, run the same command on your own labelled prompts.
 
 How the shipped bar was chosen, and what that is worth: it is the bar that the pairs held back
-from training certify for 2 % wrong hits, by the rule of `max_error_rate`, rounded up
-(`training/calibrate.py`; `training/MODEL_CARD.md`); live data and prices have the one for 1 %.
+from training certify for 1 % wrong hits, by the rule of `max_error_rate`, rounded up
+(`training/calibrate.py`; `training/MODEL_CARD.md`); code, live data and prices have a stricter one.
 Those pairs are written traps and rewordings in about equal parts. What was held back, asked as
-one stream of 5,300 prompts among siblings one word apart, has more wrong hits at that bar
-(`training/held_stream.py`). The rate of 2 % was chosen with the figures of the dev halves and of
-earlier runs on the streams in view, so the streams and the demo traffic are not unseen; nothing
-was chosen on a final half. The pair model's word lists were written knowing a published error
-analysis of fow_cache, whose figures are optimistic for that.
+one stream of prompts among siblings one word apart, has more wrong hits at that bar
+(`training/held_stream.py`). The rate of 1 % was chosen over 1.5 % and 2 % with the figures of the
+dev halves, of the word-order pairs and of the first half of three streams in view, so these and the
+demo traffic are not unseen; nothing was chosen on a final half. The pair model's word lists were
+written knowing a published error analysis of fow_cache, and part of its training text after a
+look at what was missed in the dev half: figures on fow_cache are optimistic for that.
 
 **What is still served wrongly.** Questions that do not say which of two things they are about
-("How do I top up?": by card, by transfer), close relations, roles that changed places in a long
-sentence. In the streams, many wrong hits are queries that read alike under two labels ("Does it
-cost money to top up?" and "Is there a top up fee?" have two keys in banking77).
+("How do I top up?": by card, by transfer), close relations, and most of all words that keep their
+place in the sentence's sense but not their role ("Who taught Plato?", "Who did Plato teach?"). In
+the streams, many wrong hits are queries that read alike under two labels ("Does it cost money to
+top up?" and "Is there a top up fee?" have two keys in banking77). The filler that never repeats
+does so after all: of its 36 hits by the pair model alone, read one by one, about 29 ask the same
+thing twice ("where's the tv show the crossing filmed", "where did they film the show the
+crossing"); the table counts them all as wrong.
 
 **What is still missed.** Data labelled by intent calls "Is my withdrawal pending?" and "Why is my
 withdrawal pending?" one; the pair model does not, and refuses many right hits of the streams for
-that. It is suspicious of small changes in nearly equal texts, does not know all wordings that
-need knowledge of the world, and does not read pairs of more than 96 tokens. Categories that are
-not cached (medical and personal prompts are among these files) serve nothing, and prompts that
-the search does not find near enough are never judged. In conversations, an answer of the model in
-other words is another history, even under `history: equivalent`.
+that. It does not know all wordings that need knowledge of the world, and does not read pairs of
+more than 96 tokens. Categories that are not cached (medical and personal prompts are among these
+files) serve nothing, and prompts that the search does not find near enough are never judged. In
+conversations, an answer of the model in other words is another history, even under
+`history: equivalent`.
 """
 
 
@@ -116,7 +121,8 @@ def main() -> int:
         print("KINDCACHE_EVALDATA must name the folder of labelled data", file=sys.stderr)
         return 1
     sections = [f"## {s.title}\n\n{tables(s, Path(data), options.limit)}" for s in SECTIONS]
-    options.output.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+    marks = [f"<!-- {Path(bench).stem} -->\n<!-- /{Path(bench).stem} -->\n" for bench in BENCHES]
+    options.output.write_text("\n".join([HEAD, *sections, *marks]), encoding="utf-8")
     for bench in BENCHES if options.limit is None else ():
         subprocess.run([sys.executable, bench, "--into", str(options.output)], check=True, cwd=ROOT)
     print(f"wrote {options.output}")

@@ -50,19 +50,23 @@ class Notices:
             self._unsent.difference_update(names)
 
     async def read(self, store: Store) -> None:
-        """Take in what ``store`` knows, and drop what has expired. Raises ``StoreError``."""
+        """Take in what ``store`` knows, and drop what has expired. Raises ``StoreError``.
+
+        So is what another name of the store says too: a key that is noted often would fill it.
+        """
         names = await store.counts(self._ledger)
         now_s = self._clock()
-        expired = []
+        gone, latest = [], dict[bytes, tuple[float, float, str]]()
         for name in names:
             match _parsed(name):
                 case (_, _, expires_s) if expires_s <= now_s:
-                    expired.append(name)
+                    gone.append(name)
                 case (key, figure, expires_s):
                     self._take_in(key, figure, expires_s)
+                    gone.extend(_outdone(latest, key, (figure, expires_s, name)))
         self._kept = {key: kept for key, kept in self._kept.items() if kept[1] > now_s}
-        if expired:
-            await store.uncount(self._ledger, expired)
+        if gone:
+            await store.uncount(self._ledger, gone)
 
     async def forget(self, store: Store, gone: Callable[[bytes], bool]) -> None:
         """Forget the keys that are ``gone``, here and in ``store``. Raises ``StoreError``."""
@@ -80,6 +84,19 @@ class Notices:
             return False
         self._kept[key] = (figure, expires_s)
         return True
+
+
+def _outdone(
+    latest: dict[bytes, tuple[float, float, str]], key: bytes, one: tuple[float, float, str]
+) -> Iterator[str]:
+    """Keep the later of two notices of ``key``, and yield the name of the other."""
+    other = latest.setdefault(key, one)
+    if other is one:
+        return
+    more, less = max(one, other), min(one, other)
+    if more[1] >= less[1]:  # else each says something of its own
+        latest[key] = more
+        yield less[2]
 
 
 def _is(gone: Callable[[bytes], bool], name: str) -> bool:

@@ -19,7 +19,7 @@ class GuardedStore:
     """Answers or raises ``StoreError`` within the deadline, and at once while the store is down.
 
     Reads and writes have a breaker each: a full disk must not stop reads. A write that is late
-    may still be carried out.
+    may still be carried out. While the store is scrubbed, all but reading answers waits.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class GuardedStore:
         read_deadline_s: float,
         write_deadline_s: float,
         open_deadline_s: float = 15.0,  # a large write-ahead log is replayed at opening
-        scrub_deadline_s: float = 120.0,  # a large file is written anew
+        scrub_deadline_s: float = 600.0,  # a large file is written anew
         clock: Clock = time.monotonic,
     ) -> None:
         self._inner = inner
@@ -37,6 +37,9 @@ class GuardedStore:
         self._write_deadline_s = write_deadline_s
         self._open_deadline_s = open_deadline_s
         self._scrub_deadline_s = scrub_deadline_s
+        self._scrubs = 0  # under way
+        self._scrubbed = asyncio.Event()
+        self._scrubbed.set()
         self._reads = Breaker(clock)
         self._writes = Breaker(clock)
 
@@ -59,16 +62,23 @@ class GuardedStore:
     async def put(self, key: EntryKey, payload: bytes, record: bytes, retention_s: float) -> None:
         """Keep an entry within the write deadline."""
         call = partial(self._inner.put, key, payload, record, retention_s)
-        await _guarded(self._writes, self._write_deadline_s, call)
+        await self._unhurried(self._writes, call)
 
     async def delete(self, keys: Collection[EntryKey]) -> None:
         """Delete entries within the write deadline."""
         call = partial(self._inner.delete, keys)
-        await _guarded(self._writes, self._write_deadline_s, call)
+        await self._unhurried(self._writes, call)
 
     async def scrub(self) -> None:
         """Leave nothing of what was deleted, within a deadline of its own."""
-        await _guarded(self._writes, self._scrub_deadline_s, self._inner.scrub)
+        self._scrubs += 1
+        self._scrubbed.clear()
+        try:
+            await _guarded(self._writes, self._scrub_deadline_s, self._inner.scrub)
+        finally:
+            self._scrubs -= 1
+            if not self._scrubs:
+                self._scrubbed.set()
 
     async def records(self) -> AsyncIterator[tuple[EntryKey, bytes]]:
         """Iterate over the index records; the write deadline holds for each step.
@@ -79,7 +89,7 @@ class GuardedStore:
         end = None
         while True:
             call = partial(anext, iterator, end)
-            item = await _guarded(self._reads, self._write_deadline_s, call)
+            item = await self._unhurried(self._reads, call)
             if item is None:
                 return
             yield item
@@ -87,26 +97,30 @@ class GuardedStore:
     async def claim(self, name: str, value: bytes) -> bytes:
         """Return what is kept under ``name``, within the write deadline."""
         call = partial(self._inner.claim, name, value)
-        return await _guarded(self._writes, self._write_deadline_s, call)
+        return await self._unhurried(self._writes, call)
 
     async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
         """Add to counters within the write deadline."""
         call = partial(self._inner.count, ledger, amounts)
-        await _guarded(self._writes, self._write_deadline_s, call)
+        await self._unhurried(self._writes, call)
 
     async def counts(self, ledger: str) -> dict[str, int]:
         """Return counters within the write deadline: off the request path, and possibly many."""
         call = partial(self._inner.counts, ledger)
-        return await _guarded(self._reads, self._write_deadline_s, call)
+        return await self._unhurried(self._reads, call)
 
     async def uncount(self, ledger: str, names: Collection[str]) -> None:
         """Drop counters within the write deadline."""
         call = partial(self._inner.uncount, ledger, names)
-        await _guarded(self._writes, self._write_deadline_s, call)
+        await self._unhurried(self._writes, call)
 
     async def aclose(self) -> None:
         """Close the store beneath."""
         await _timed(self._open_deadline_s, self._inner.aclose)
+
+    async def _unhurried(self, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
+        await self._scrubbed.wait()  # its own deadline bounds that
+        return await _guarded(breaker, self._write_deadline_s, call)
 
 
 async def _guarded(breaker: Breaker, deadline_s: float, call: Callable[[], Awaitable[T]]) -> T:

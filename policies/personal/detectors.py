@@ -27,7 +27,7 @@ class Detector:
     check: Check = len
 
 
-CARD = r"\d{13,19}|\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5}"
+CARD = r"\d{13,19}|(?:\d{4}[ -]){4}\d{3}|(?:\d{4}[ -]){3}\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5}"
 IBAN = r"[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}"
 EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
 PHONES = (
@@ -106,9 +106,16 @@ def _valid(is_valid: Callable[[str], bool], text: str) -> int:
 
 
 def _card(text: str) -> int:
+    if _is_card(text):
+        return len(text)
+    first = text[:-4]  # of 4-4-4-4-3 the last may be the code on the back
+    return len(first) if len(text) == 23 and _is_card(first) else 0
+
+
+def _is_card(text: str) -> bool:
     digits = "".join(filter(str.isdigit, text))
     issued = digits[0] in "3456" or "2221" <= digits[:4] <= "2720"
-    return len(text) if issued and len(set(digits)) > 1 and luhn(digits) else 0
+    return issued and len(set(digits)) > 1 and luhn(digits)
 
 
 def _iban(text: str) -> int:

@@ -207,14 +207,16 @@ async def _slow_read(at: Any, clock: FakeClock) -> tuple[asyncio.Task[Any], asyn
     return task, gate
 
 
-async def test_what_was_purged_during_a_read_is_not_served_again(clock: FakeClock) -> None:
+async def test_what_was_purged_during_a_read_is_not_served(clock: FakeClock) -> None:
     async with running(clock) as at:
         await fill(at.engine, request(CODE), "purged")
         (entry,) = at.engine.memory.table
         task, gate = await _slow_read(at, clock)
         at.engine.memory.remove([entry.key], "purged")
         gate.set()
-        await task
+        late = await task
+        assert isinstance(late, Lead)
+        release(at.engine, late)
         await at.engine.memory.writer.drain()
         await leading(at.engine, request(CODE))
 
@@ -225,7 +227,7 @@ async def test_what_was_replaced_during_a_read_is_not_served_again(clock: FakeCl
         task, gate = await _slow_read(at, clock)
         settle(at.engine, await anew(at.engine, request(CODE)), received("new"))
         gate.set()
-        await task
+        assert (await task).payload.answer.choices[0].text == "new"
         assert (await found(at.engine, request(CODE))).payload.answer.choices[0].text == "new"
 
 

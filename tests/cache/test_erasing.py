@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.engine import Engine
 from kindcache.cache.entry import decode_record
 from kindcache.cache.erased import ANY, LIFE_S, Subject
@@ -19,10 +20,13 @@ from kindcache.cache.lifecycle import Lifecycle
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import EntryKey, Store
 from kindcache.cache.settling import release, settle
+from kindcache.cache.stale import as_miss
 from kindcache.policies.facts import Directives
 from kindcache.policies.verdict import Admit, Reason, Refuse
 from tests.cache.small_engine import (
+    DIM,
     Running,
+    batcher,
     down,
     fill,
     found,
@@ -33,6 +37,7 @@ from tests.cache.small_engine import (
     small_engine,
 )
 from tests.conftest import FakeClock
+from tests.drivers.gated import GatedEncoder
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +151,22 @@ async def test_a_call_under_way_is_not_stored(clock: FakeClock) -> None:
         assert len(at.engine.memory.hot) == 0
 
 
+async def test_a_refresh_that_waits_for_the_embedder_is_not_begun(clock: FakeClock) -> None:
+    gated = GatedEncoder(HashingEncoder(DIM))
+    async with running(clock, embedder=batcher(gated)) as at:
+        await fill_all(at, request("asked before"))
+        hit = await found(at.engine, request("asked before"))
+        while gated.entered.acquire(blocking=False):
+            pass
+        gated.gate.clear()
+        waiting = asyncio.create_task(as_miss(at.engine, request("asked before"), hit))
+        await asyncio.to_thread(gated.entered.acquire)
+        await erase(at.engine, subject(at.engine))
+        clock.advance(1)
+        gated.gate.set()
+        assert await waiting is None
+
+
 async def test_a_write_that_waits_does_not_come_back(clock: FakeClock) -> None:
     async with running(clock) as at:
         gate = at.store.gates["put"] = asyncio.Event()
@@ -238,6 +259,7 @@ async def test_a_notice_ends_and_says_nothing_of_the_names(clock: FakeClock) -> 
         [name] = await at.store.counts("erased")
         assert "ann" not in name
         assert "alice" not in name
+        assert subject(at.engine).principal.hex() not in name  # keys of entries are made of it
         ask = (await leading(at.engine, request("new", user="ann"))).ask
         assert at.engine.erased.covers(ask, clock())
         assert not at.engine.erased.covers(replace(ask, user=b"x" * 16), clock())
@@ -245,3 +267,52 @@ async def test_a_notice_ends_and_says_nothing_of_the_names(clock: FakeClock) -> 
         await at.engine.erased.read(at.store)
         assert len(at.engine.erased) == 0
         assert await at.store.counts("erased") == {}
+
+
+async def test_a_scrub_that_failed_is_made_up_for_by_the_upkeep(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        await fill_all(at, request("mine"))
+        at.store.troubles["scrub"] = down()
+        with pytest.raises(StoreError):
+            await erase(at.engine, subject(at.engine))
+        del at.store.troubles["scrub"]
+        scrubs = at.store.calls.count("scrub")
+        assert at.engine.erased.due
+        await sweep(at.engine)
+        assert at.store.calls.count("scrub") == scrubs + 1
+        assert not at.engine.erased.due
+        await sweep(at.engine)
+        assert at.store.calls.count("scrub") == scrubs + 1
+
+
+async def test_a_file_is_written_anew_once_for_each_erasure(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        await fill_all(at, request("mine"))
+        await erase(at.engine, subject(at.engine))
+        assert at.store.calls.count("scrub") == 1
+
+
+async def test_one_that_begins_during_another_and_fails_is_still_due(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        gate = at.store.gates["scrub"] = asyncio.Event()
+        first = asyncio.create_task(erase(at.engine, subject(at.engine, "bob")))
+        await at.store.called("scrub")
+        at.store.troubles["records"] = down()
+        with pytest.raises(StoreError):
+            await erase(at.engine, subject(at.engine))
+        del at.store.troubles["records"]
+        gate.set()
+        await first
+        assert at.engine.erased.due
+        assert at.engine.erased.scrub_due
+
+
+async def test_a_notice_that_could_not_be_sent_is_sent_at_the_end(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        at.store.troubles["count"] = down()
+        with pytest.raises(StoreError):
+            await erase(at.engine, subject(at.engine))
+        del at.store.troubles["count"]
+        lifecycle = Lifecycle(at.engine, (), min_similarity=0.3, margin=0.0)
+        await lifecycle._flush_blocked()
+        assert len(await at.store.counts("erased")) == 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kindcache.cache.entry import decode_payload
+from kindcache.cache.entry import decode_payload, decode_record
 from kindcache.cache.settling import settle
 from kindcache.policies.verdict import Admit, Reason, Refuse
-from tests.cache.small_engine import POLICY, leading, policy, received, request, running
+from tests.cache.small_engine import POLICY, found, leading, policy, received, request, running
 from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -55,3 +55,22 @@ async def test_the_key_tells_nothing_to_who_lacks_the_secret(clock: FakeClock) -
         open_ask = at.engine.identity.identify(request(PROMPT), at.engine.epoch or b"")
         assert open_ask is not None
         assert open_ask.key != key  # what could be tried with the store alone
+
+
+async def test_an_earlier_turn_cannot_be_guessed_from_what_is_stored(clock: FakeClock) -> None:
+    turns = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": "it is"}]
+    asked = request("and is it valid", frame={"model": "m", "messages": turns})
+    async with running(clock, text=minding("redact")) as at:
+        assert isinstance(settle(at.engine, await leading(at.engine, asked), received()), Admit)
+        await at.engine.memory.writer.drain()
+        [(_, record)] = [item async for item in at.store.records()]
+        # Made of the turns and of what can be read in the store.
+        open_ask = at.engine.identity.identify(asked, at.engine.epoch or b"")
+        assert open_ask is not None
+        assert open_ask.partition not in record_parts(record)
+        assert (await found(at.engine, asked)).hit.reason is Reason.EXACT
+
+
+def record_parts(data: bytes) -> set[bytes]:
+    record = decode_record(data)
+    return {record.partition, record.loose_partition, record.user, record.namespace}

@@ -63,6 +63,19 @@ async def test_what_only_the_store_knows_is_purged_too(clock: FakeClock) -> None
         assert await known(at) == {"some code", "hello"}
 
 
+async def test_what_others_took_out_of_the_store_is_purged_from_memory_too(
+    clock: FakeClock,
+) -> None:
+    async with running(clock) as at:
+        await filled(at)
+        keys = [key async for key, _ in at.store.records()]
+        at.engine.memory.clear()
+        assert await known(at) == set(PROMPTS)  # hot, and not in the table
+        await at.store.inner.delete(keys)
+        await purge(at.engine, "news")
+        assert await known(at) == {"some code", "hello"}
+
+
 async def test_records_that_nobody_can_read_go_with_any_purge(clock: FakeClock) -> None:
     async with running(clock) as at:
         await at.store.put(EntryKey(b"x" * 16), b"payload", b"no record", 60.0)

@@ -92,4 +92,38 @@ def test_what_cannot_change_under_way_is_named_and_found_again() -> None:
     assert found.needs_restart == ("store.url", "categories.code.quota: not set -> 30%")
     again = difference(in_force(settings(), new), new)
     assert again.changed == ()
-    assert "store.url" in again.needs_restart
+    assert again.needs_restart == found.needs_restart
+
+
+def test_how_vectors_are_kept_waits_for_a_restart_wherever_it_is_said() -> None:
+    text = OLD.replace("defaults: {ttl: 1h}", "defaults: {ttl: 1h, vectors: float16}")
+    new = settings(text.replace("ttl: 7d", "ttl: 7d, vectors: int8"))
+    found = difference(settings(), new)
+    assert found.changed == ()
+    assert "categories.code.vectors: changed" in found.needs_restart
+    assert "categories.news.vectors: changed" in found.needs_restart
+    assert difference(in_force(settings(), new), new) == found
+
+
+def test_the_room_of_a_category_that_is_added_waits_for_a_restart() -> None:
+    added = "  more: {quota: 10%, priority: 2}\n  default: {quota: 5%}\n"
+    new = settings(OLD + added)
+    found = difference(settings(), new)
+    assert found.changed == ("categories.more: added",)
+    assert found.needs_restart == (
+        "categories.more.quota: not set -> 10%",
+        "categories.more.priority: 1 -> 2",
+        "categories.default.quota: not set -> 5%",
+    )
+    again = difference(in_force(settings(), new), new)
+    assert (again.changed, again.needs_restart) == ((), found.needs_restart)
+
+
+def test_another_order_of_rules_is_a_change_since_the_first_that_matches_decides() -> None:
+    ruled = OLD.replace("news: {ttl: 5m}", "news: {ttl: 5m, match: {pattern: today}}")
+    first, second = ruled.split("  code:")[0], "  code:" + ruled.split("  code:")[1]
+    code, news, private = second.splitlines(keepends=True)
+    found = difference(settings(ruled), settings(first + news + code + private))
+    moved = difference(settings(ruled), settings(first + private + code + news))
+    assert found.changed == ("categories: another order of those with rules",)
+    assert moved.changed == ()

@@ -171,6 +171,14 @@ BAD_FILES = {
         "upstream: {base_url: 'ftp://u:hunter2@h'}",
         'f:1: upstream.base_url: "ftp://u:***@h": is not an http:// or https:// address',
     ),
+    "a secret in another address": (
+        "load: {metrics_url: 'ftp://u:hunter2@h'}",
+        'f:1: load.metrics_url: "ftp://u:***@h": is not an http:// or https:// address',
+    ),
+    "the only one of a list is wrong": (
+        "defaults: {personal_kinds: [cards]}",
+        'f:1: defaults.personal_kinds[0]: "cards": is not known; nearest: "card"',
+    ),
     "secret where its variable's name belongs": (
         "embedder: {api_key_env: sk-hunter2}",
         f"f:1: embedder.api_key_env: {VARIABLE}",

@@ -13,6 +13,9 @@ import yaml
 from kindcache.adapters.build import Service, build
 from kindcache.adapters.middleware import KindcacheMiddleware
 from kindcache.adapters.upstream.app import UpstreamApp
+from kindcache.cache.entry import decode_record
+from kindcache.cache.erased import Subject
+from kindcache.cache.erasing import erase
 from kindcache.cache.ports import EntryKey
 from kindcache.config.load import loads
 from tests.conftest import FakeClock
@@ -34,6 +37,7 @@ ASKED = "What is the capital city of France?"
 REWORDED = "What is the capital city of France"
 AGAIN = "what is the capital city of France!"
 DAY_S = 86400.0
+OTHER = {"authorization": "Bearer bob"}
 
 
 def checking(
@@ -143,6 +147,36 @@ async def test_a_wrong_hit_is_not_served_again_and_the_fresh_answer_takes_its_pl
     assert own.header("x-cache-tier") == "exact"
     assert own.json()["choices"][0]["message"]["content"].startswith("Take the bus")
     assert blocked.header("x-cache-reason") == "blocked"
+
+
+@pytest.mark.parametrize("when", ["while it waits", "while the model answers"])
+async def test_what_was_erased_meanwhile_is_not_stored_by_a_check(
+    upstream: ScriptedUpstream, clock: FakeClock, when: str
+) -> None:
+    gate = Gate("the check's answer")
+    upstream.script = answers("Paris.", "Take the bus to the station at noon.", gate=gate)
+    app = checking(upstream, clock=clock)
+    async with AsgiDriver(app) as driver:
+        assert app.service is not None
+        engine, asked = app.service.engine, upstream.count
+        waiting = 0 if when == "while the model answers" else 2  # workers
+        for number in range(waiting):
+            await driver.chat(f"{ASKED} {number}", headers=OTHER)
+            await driver.chat(f"{REWORDED} {number}", headers=OTHER)
+        await hit(driver)
+        clock.advance(1)
+        if not waiting:
+            await upstream.request(asked + 1)
+        principal = engine.identity.scoping.principal([(b"authorization", b"Bearer alice")])
+        assert principal is not None
+        await erase(engine, Subject(principal))
+        clock.advance(1)
+        gate.open()
+        await settled(app)
+        await engine.memory.writer.drain()
+        kept = [decode_record(record).prompt async for _, record in engine.store.records()]
+        assert not {ASKED, REWORDED} & set(kept)
+    assert len([call for call in checks(upstream) if call.prompt == REWORDED]) == (not waiting)
 
 
 async def test_the_caller_neither_waits_for_the_check_nor_ends_it_by_leaving(

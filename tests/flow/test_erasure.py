@@ -162,6 +162,7 @@ async def test_an_operator_names_a_caller_by_what_he_sends(upstream: ScriptedUps
         (b'{"headers": {"authorization": 3}}', "the body must be"),
         (b'{"headers": {"authorization": "x"}, "usr": "ann"}', "the body must be"),
         (b'{"headers": {}}', "name nobody"),
+        (b'{"headers": {"authorization": "\\ud800"}}', "the body must be"),
         (b'{"headers": {"authorisation": "Bearer secret-key"}}', "'authorisation'"),
     ],
 )
@@ -223,3 +224,22 @@ def test_lines_of_headers_are_read_as_they_are_sent() -> None:
     text = "Authorization: Bearer a:b\n\n OpenAI-Organization : org\n"
     assert headers_in(text) == {"authorization": "Bearer a:b", "openai-organization": "org"}
     assert headers_in("sk-key\n") == {"authorization": "Bearer sk-key"}
+
+
+async def test_an_empty_stdin_does_not_mean_all_who_share(
+    upstream: ScriptedUpstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import aiohttp
+
+    config = {"scope": {"anonymous": "share"}}
+    with serve(proxied(upstream.base_url, config, environ=ENVIRON)) as server:
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+        async with aiohttp.ClientSession() as session:
+            post: Callable[..., Any] = session.post
+            for told in (None, "HIT"):
+                async with post(f"{server.url}/v1/chat/completions", json=body) as answer:
+                    assert answer.headers["x-cache"] == (told or "MISS")
+                nothing = io.StringIO("\n")
+                options = EraseOptions(server.url, environ=TOKEN, given=nothing)
+                assert await erase(options) == 1
+    assert "names no caller" in capsys.readouterr().err

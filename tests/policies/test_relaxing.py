@@ -187,3 +187,13 @@ def test_guards_stand_under_any_load() -> None:
         signature=signature("What is 2 + 3?"),
     )
     assert isinstance(under(1.0).judge("chat", call, [near], NOW_S), Miss)
+
+
+def test_a_hit_past_its_life_is_labelled_even_if_the_load_ends_while_the_scorer_reads() -> None:
+    policy = under(1.0)
+    near = stored_as("chat", similarity=0.95, created_s=NOW_S - 7200.0)
+    found = policy.shortlist("chat", CALL, [near], NOW_S)
+    policy.use_loads({})
+    hit = policy.judge_scored("chat", found.ready[0], 0.99, MODEL)
+    assert isinstance(hit, Hit)
+    assert hit.relaxed == (Relaxed.TTL,)

@@ -46,6 +46,7 @@ async def test_the_larger_figure_and_the_later_expiry_hold(clock: FakeClock) -> 
     await other.send(store)
     await one.read(store)
     assert one.get(KEY) == 6.0
+    assert len(await store.counts("test")) == 2  # each says what the other does not
     clock.advance(50)
     await one.read(store)
     assert one.get(KEY) == 6.0
@@ -97,3 +98,17 @@ async def test_names_that_another_version_wrote_are_left_alone(name: str, clock:
     await one.read(store)
     assert len(one) == 0
     assert await store.counts("test") == {name: 1}
+
+
+async def test_a_key_that_is_noted_often_takes_one_name_in_the_store(clock: FakeClock) -> None:
+    store, one, other = TroubledStore(clock), made(clock), made(clock)
+    for number in range(20):
+        clock.advance(1)
+        assert one.add(KEY, clock() + 100, float(number))
+        await one.send(store)
+    await other.read(store)
+    assert other.get(KEY) == 19.0
+    assert len(await store.counts("test")) == 1
+    again = made(clock)
+    await again.read(store)
+    assert again.get(KEY) == 19.0

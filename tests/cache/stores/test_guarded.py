@@ -130,3 +130,47 @@ async def test_cancelled_callers_do_not_count_as_failures(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert not store.degraded
+
+
+@pytest.mark.parametrize("call", ["put", "delete", "records", "claim", "count", "counts"])
+async def test_writes_wait_while_a_file_is_written_anew_and_reads_do_not(
+    store: GuardedStore, inner: Moody, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "put": lambda: store.put(A, b"new", b"r", 60.0),
+        "delete": lambda: store.delete([A]),
+        "records": lambda: first_record(store),
+        "claim": lambda: store.claim("name", b"value"),
+        "count": lambda: store.count("ledger", {"name": 1}),
+        "counts": lambda: store.counts("ledger"),
+    }
+    await store.put(A, b"p", b"r", 60.0)
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def scrub() -> None:
+        begun.set()
+        await gate.wait()
+
+    monkeypatch.setattr(inner, "scrub", scrub)
+    scrubbing = asyncio.create_task(store.scrub())
+    await begun.wait()
+    waiting = asyncio.create_task(calls[call]())  # type: ignore[arg-type]
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)  # four times its deadline
+    assert not done
+    assert await store.get(A) == b"p"
+    gate.set()
+    await scrubbing
+    await waiting
+    assert not store.degraded
+
+
+async def test_a_scrub_that_fails_lets_writes_go_on(
+    store: GuardedStore, inner: Moody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scrub() -> None:
+        raise StoreError("in use")
+
+    monkeypatch.setattr(inner, "scrub", scrub)
+    with pytest.raises(StoreError):
+        await store.scrub()
+    await store.put(A, b"p", b"r", 60.0)
