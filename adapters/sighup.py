@@ -15,6 +15,7 @@ class OnSighup:
         self._reload = reload
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._before: signal.Handlers | Callable[..., object] | int | None = None
 
     def start(self) -> bool:
         """Listen; False where signals cannot be had: not the main thread, or not such a system."""
@@ -22,6 +23,7 @@ class OnSighup:
             return False
         if not hasattr(signal, "SIGHUP"):
             return False
+        self._before = signal.getsignal(signal.SIGHUP)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
         self._task = asyncio.create_task(self._listen())
         return True
@@ -31,6 +33,8 @@ class OnSighup:
         task, self._task = self._task, None
         if task is not None:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+            if self._before is not None:  # under nohup it is ignored
+                signal.signal(signal.SIGHUP, self._before)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

@@ -80,7 +80,7 @@ class Engine:
         if self.epoch is None:
             return Aside(Bypass(Reason.STARTING))
         request = self._marked(request)
-        call = request.call
+        call, started_s = request.call, self.clock()
         # 1 may it use the cache at all, 2 does a rule name its category, and may that be cached?
         access = self.policy.access(call)
         category = self.policy.by_rule(call, request.origin)
@@ -128,6 +128,7 @@ class Engine:
             trace,
             vector if access.semantic else None,
             access,
+            started_s,
             shared=shared,
         )
 
@@ -218,6 +219,7 @@ class Engine:
         trace: Trace,
         vector: Vector | None,
         access: Access,
+        started_s: float,
         *,
         shared: bool,
     ) -> Lead | Follow:
@@ -226,7 +228,7 @@ class Engine:
             return Follow(ask, miss, trace, flight)
         rendering = (ask.call.stream, ask.call.wants_usage)
         flight = self.flights.lead(ask.key, rendering) if shared else None
-        return Lead(ask, miss, trace, vector, access.write, flight, self.clock())
+        return Lead(ask, miss, trace, vector, access.write, flight, started_s)
 
     def _report(self, outcome: Outcome, trace: Trace) -> None:
         match outcome:

@@ -148,4 +148,8 @@ def _packed(entry: Entry) -> bytes:
     facts = tuple(getattr(entry.signature, name) for name in _FACTS)
     history = entry.history
     place, turns = (history.partition, history.turns) if history else (b"", ())
-    return _encoder.encode((entry.prompt, facts, place, turns, entry.size_bytes, entry.ttl_s))
+    parts = (entry.prompt, facts, place, turns, entry.size_bytes, entry.ttl_s)
+    # Not ``encode``: what it returns keeps the room of its buffer of 512 bytes.
+    buffer = bytearray()
+    _encoder.encode_into(parts, buffer)
+    return bytes(buffer)

@@ -50,7 +50,8 @@ class Holding:
 class _Group:
     """Rows of one category or owner, in no order, and what they take."""
 
-    name: bytes = b""
+    name: bytes = b""  # of an owner
+    number: int = 0  # of a category
     rows: array[int] = field(default_factory=lambda: array("i"))
     used: Used = field(default_factory=Used)
 
@@ -75,7 +76,8 @@ class Occupancy:
         self._held: dict[str, Used] = {}
         self._owners: dict[bytes, _Group] = {}
         self._demands: dict[str, Demand] = {}
-        self._category: list[str] = []  # by row, as all below
+        self._names: list[str] = []  # of categories, by number
+        self._category = array("i")  # by row, as all below
         self._owner: list[bytes] = []
         self._seat = array("i")  # its place among its category's rows
         self._owner_seat = array("i")
@@ -129,9 +131,10 @@ class Occupancy:
             self._more()
         group = self._groups.get(holding.category)
         if group is None:
-            group = self._groups[holding.category] = _Group()
+            group = self._groups[holding.category] = _Group(number=len(self._names))
+            self._names.append(holding.category)
             self._held[holding.category] = group.used
-        self._category[row] = holding.category
+        self._category[row] = group.number
         self._seat[row] = _sit(group, row, holding.size_bytes)
         owner = self._owners.setdefault(holding.stake.owner, _Group(holding.stake.owner))
         self._owner[row] = owner.name  # one object for all
@@ -157,11 +160,11 @@ class Occupancy:
         self._used_s[row] = now_s
         self._hits[row] += 1
         self._level_then[row] = self._level
-        self._demand(self._category[row], now_s).hit(now_s)
+        self._demand(self._names[self._category[row]], now_s).hit(now_s)
 
     def discard(self, row: int) -> None:
         """Take ``row``, which is in use, out of the accounts."""
-        category, size_bytes = self._category[row], self._size_bytes[row]
+        category, size_bytes = self._names[self._category[row]], self._size_bytes[row]
         self._rise(self._groups[category], self._seat, row)
         owner = self._owner[row]
         self._rise(self._owners[owner], self._owner_seat, row)
@@ -191,7 +194,7 @@ class Occupancy:
         kinds: dict[str, Kind] = {}
         least, row = math.inf, ABSENT
         for drawn in self._drawn([group.rows for group in groups]):
-            category = self._category[drawn]
+            category = self._names[self._category[drawn]]
             kind = kinds.get(category)
             if kind is None:
                 kind = kinds[category] = self._kind(category, now_s)
@@ -253,9 +256,14 @@ class Occupancy:
         group.used.take(self._size_bytes[row])
 
     def _more(self) -> None:
-        self._category.append("")
         self._owner.append(b"")
-        for whole in (self._seat, self._owner_seat, self._size_bytes, self._hits):
+        for whole in (
+            self._category,
+            self._seat,
+            self._owner_seat,
+            self._size_bytes,
+            self._hits,
+        ):
             whole.append(0)
         for real in (
             self._admitted_s,

@@ -28,8 +28,7 @@ AT_ONCE = 16  # rows inserted at once, 1-2 ms
 SPARE = 4  # candidates beyond those asked for, since the packed query ranks a little otherwise
 SCAN_ROWS = 256  # at most so many live rows are scanned when the graph cannot fill k
 SMALLEST = 64  # slots
-# A node of 14 links fills the 128 bytes that one of 12 takes too, and one of 16 takes 192.
-PACKED_SHAPE = GraphShape(m=14, ef=48)
+PACKED_SHAPE = GraphShape(ef=48)
 
 
 def dots(packed: Rows, components: Rows) -> Rows:

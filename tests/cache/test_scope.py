@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kindcache.cache import scope as scope_module
 from kindcache.cache.scope import CREDENTIAL_HEADERS, SHARED, Principal, Scoping, digest
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -105,3 +106,23 @@ def test_a_scope_depends_on_the_principal() -> None:
     assert bob is not None
     scopes = {BY_KEY.scope(Principal(who), "", "", b"") for who in (alice, bob, SHARED)}
     assert len(scopes) == 3
+
+
+def test_who_was_made_before_is_made_alike_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scope_module, "REMEMBERED", 4)
+    scoping = replace(BY_KEY)
+    callers = [[(b"authorization", b"Bearer %d" % number)] for number in range(10)]
+    first = [scoping.principal(caller) for caller in callers]
+    assert [scoping.principal(caller) for caller in callers] == first
+    assert len(set(first)) == len(callers)
+
+
+def test_names_that_are_too_long_to_be_remembered_still_tell_scopes_apart() -> None:
+    principal = BY_KEY.principal(ALICE)
+    assert principal is not None
+    long = ["x" * 300, "x" * 301]
+    one, other = (BY_KEY.scope(principal, name, "", b"e") for name in long)
+    assert one != other
+    assert one == BY_KEY.scope(principal, long[0], "", b"e")

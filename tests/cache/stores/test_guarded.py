@@ -154,7 +154,7 @@ async def test_writes_wait_while_a_file_is_written_anew_and_reads_do_not(
     monkeypatch.setattr(inner, "scrub", scrub)
     scrubbing = asyncio.create_task(store.scrub())
     await begun.wait()
-    waiting = asyncio.create_task(calls[call]())  # type: ignore[arg-type]
+    waiting: asyncio.Future[object] = asyncio.ensure_future(calls[call]())
     done, _ = await asyncio.wait({waiting}, timeout=0.2)  # four times its deadline
     assert not done
     assert await store.get(A) == b"p"
