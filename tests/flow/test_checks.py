@@ -38,6 +38,7 @@ REWORDED = "What is the capital city of France"
 AGAIN = "what is the capital city of France!"
 DAY_S = 86400.0
 OTHER = {"authorization": "Bearer bob"}
+BUSY = ("How tall is the Eiffel tower", "Who wrote the novel Dracula")  # one for each worker
 
 
 def checking(
@@ -159,10 +160,13 @@ async def test_what_was_erased_meanwhile_is_not_stored_by_a_check(
     async with AsgiDriver(app) as driver:
         assert app.service is not None
         engine, asked = app.service.engine, upstream.count
-        waiting = 0 if when == "while the model answers" else 2  # workers
-        for number in range(waiting):
-            await driver.chat(f"{ASKED} {number}", headers=OTHER)
-            await driver.chat(f"{REWORDED} {number}", headers=OTHER)
+        waiting = () if when == "while the model answers" else BUSY
+        for prompt in waiting:
+            await driver.chat(f"{prompt}?", headers=OTHER)
+            busy = await driver.chat(prompt, headers=OTHER)
+            assert busy.header("x-cache-tier") == "semantic"
+        if waiting:
+            await upstream.request(asked + 2 * len(waiting) - 1)  # all workers wait for the model
         await hit(driver)
         clock.advance(1)
         if not waiting:
