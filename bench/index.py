@@ -1,7 +1,7 @@
 """Measure how vectors are kept: recall, latency, memory and building time, by number of entries.
 
     python bench/index.py                              # 10,000 and 100,000, some minutes
-    python bench/index.py --sizes 1000000 --queries 200 --rounds 3   # half an hour, 6 GB
+    python bench/index.py --sizes 1000000 --queries 200 --rounds 3   # half an hour, 8 GB
     python bench/index.py --into docs/performance.md   # writes the marked section
     python bench/index.py --kinds float32 int8
     python bench/index_stages.py                       # flat, slab and graph of float32, by size

@@ -18,6 +18,7 @@ from .history import History
 from .ports import EntryKey, PartitionKey
 
 WIDTH = 16  # bytes of a key
+NOTHING_RARE = (None, b"", ())  # no bound of the client, no history
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,6 @@ class EntryRows:
         "_numbers",
         "_partitions",
         "_texts",
-        "expires_s",
         "indexed",
     )
 
@@ -57,7 +57,6 @@ class EntryRows:
         self._keys = bytearray()
         self._partitions = bytearray()
         self._created_s = array("d")
-        self.expires_s = array("d")
         self.indexed = bytearray()
         self._category = array("i")
         self._texts: list[bytes] = []
@@ -75,7 +74,6 @@ class EntryRows:
         self._keys[start : start + WIDTH] = entry.key
         self._partitions[start : start + WIDTH] = entry.partition
         self._created_s[row] = entry.created_s
-        self.expires_s[row] = entry.expires_s
         self.indexed[row] = False
         self._category[row] = self._number(entry.category)
         self._texts[row] = text
@@ -86,9 +84,10 @@ class EntryRows:
         self._texts[row] = b""
         self._free.append(row)
 
-    def entry(self, row: int) -> Entry:
-        """Return what stands at ``row``."""
-        prompt, facts, place, turns, size_bytes, ttl_s = _texts.decode(self._texts[row])
+    def entry(self, row: int, expires_s: float) -> Entry:
+        """Return what stands at ``row``; when it expires is kept elsewhere."""
+        prompt, facts, size_bytes, rare = _texts.decode(self._texts[row])
+        ttl_s, place, turns = rare or NOTHING_RARE
         return Entry(
             key=self.key(row),
             partition=self.partition(row),
@@ -96,7 +95,7 @@ class EntryRows:
             prompt=prompt,
             signature=Signature(*facts),
             created_s=self._created_s[row],
-            expires_s=self.expires_s[row],
+            expires_s=expires_s,
             size_bytes=size_bytes,
             ttl_s=ttl_s,
             history=History(PartitionKey(place), turns) if place else None,
@@ -128,8 +127,7 @@ class EntryRows:
     def _more(self) -> int:
         self._keys.extend(bytes(WIDTH))
         self._partitions.extend(bytes(WIDTH))
-        for times in (self._created_s, self.expires_s):
-            times.append(0.0)
+        self._created_s.append(0.0)
         self._category.append(0)
         self.indexed.append(False)
         self._texts.append(b"")
@@ -139,7 +137,8 @@ class EntryRows:
 _FACTS = tuple(one.name for one in fields(Signature))
 _FACT_TYPES = tuple(get_type_hints(Signature)[name] for name in _FACTS)
 _Facts: Any = tuple.__class_getitem__(_FACT_TYPES)
-_Texts: Any = tuple[str, _Facts, bytes, tuple[str, ...], int, float | None]
+_Rare: Any = tuple[float | None, bytes, tuple[str, ...]]
+_Texts: Any = tuple[str, _Facts, int, _Rare | None]
 _encoder = msgspec.msgpack.Encoder()
 _texts = msgspec.msgpack.Decoder(_Texts)
 
@@ -148,7 +147,8 @@ def _packed(entry: Entry) -> bytes:
     facts = tuple(getattr(entry.signature, name) for name in _FACTS)
     history = entry.history
     place, turns = (history.partition, history.turns) if history else (b"", ())
-    parts = (entry.prompt, facts, place, turns, entry.size_bytes, entry.ttl_s)
+    rare = (entry.ttl_s, place, turns)
+    parts = (entry.prompt, facts, entry.size_bytes, None if rare == NOTHING_RARE else rare)
     # Not ``encode``: what it returns keeps the room of its buffer of 512 bytes.
     buffer = bytearray()
     _encoder.encode_into(parts, buffer)

@@ -1,67 +1,74 @@
-"""When rows expire: a binary heap in two arrays, 12 bytes each.
+"""Which row expires next: a binary heap of rows, 8 bytes each.
 
-``heapq`` would need a tuple and a float object for each, 120 bytes.
+``heapq`` would need a tuple and a float for each, 120 bytes, and cannot let one go before its time.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable
+
+NONE = -1
 
 
 class Expiry:
-    """Rows by the time at which they expire. A row may stand here at several times.
+    """Rows by the time at which they expire. Operations take time by the logarithm of their count.
 
-    What was removed elsewhere stays until its time or the next ``rebuild``; who pops must look
-    whether it still holds.
+    ``expires_s`` tells the time of a row; it must not change while the row is here.
     """
 
-    __slots__ = ("_rows", "_times")
+    __slots__ = ("_expires_s", "_rows", "_seats")
 
-    def __init__(self) -> None:
-        self._times = array("d")
-        self._rows = array("i")
+    def __init__(self, expires_s: Callable[[int], float]) -> None:
+        self._expires_s = expires_s
+        self._rows = array("i")  # the heap
+        self._seats = array("i")  # by row: its place in the heap
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def push(self, expires_s: float, row: int) -> None:
-        """Add ``row``."""
-        times, rows = self._times, self._rows
-        times.append(expires_s)
-        rows.append(row)
-        at = len(rows) - 1
-        while at and times[(at - 1) // 2] > expires_s:
-            above = (at - 1) // 2
-            times[at], rows[at] = times[above], rows[above]
-            at = above
-        times[at], rows[at] = expires_s, row
+    def add(self, row: int) -> None:
+        """Add ``row``, which is not here."""
+        while len(self._seats) <= row:
+            self._seats.append(NONE)
+        self._rows.append(row)
+        self._rise(len(self._rows) - 1, row)
 
-    def pop_due(self, now_s: float) -> tuple[float, int] | None:
-        """Take out what expired first, with its time; None when nothing has expired."""
-        if not self._rows or self._times[0] > now_s:
-            return None
-        due = self._times[0], self._rows[0]
-        expires_s, row = self._times.pop(), self._rows.pop()
-        if self._rows:
-            self._sink(expires_s, row)
-        return due
+    def discard(self, row: int) -> None:
+        """Take out ``row``, which is here."""
+        seat, last = self._seats[row], self._rows.pop()
+        if last == row:
+            return
+        self._sink(seat, last)
+        self._rise(self._seats[last], last)
 
-    def rebuild(self, known: Iterable[tuple[float, int]]) -> None:
-        """Hold exactly ``known``."""
-        ordered = sorted(known)  # an ordered list is a heap
-        self._times = array("d", [expires_s for expires_s, _ in ordered])
-        self._rows = array("i", [row for _, row in ordered])
+    def due(self, now_s: float) -> int:
+        """Return the row that expired first, ``NONE`` when none has."""
+        if self._rows and self._expires_s(self._rows[0]) <= now_s:
+            return self._rows[0]
+        return NONE
 
-    def _sink(self, expires_s: float, row: int) -> None:
-        """Put one in at the top, where there is a gap."""
-        times, rows = self._times, self._rows
-        at, end = 0, len(rows)
-        while (below := 2 * at + 1) < end:
-            if below + 1 < end and times[below + 1] < times[below]:
-                below += 1
-            if times[below] >= expires_s:
+    def _rise(self, seat: int, row: int) -> None:
+        rows, expires_s = self._rows, self._expires_s(row)
+        while seat:
+            above = rows[(seat - 1) // 2]
+            if self._expires_s(above) <= expires_s:
                 break
-            times[at], rows[at] = times[below], rows[below]
-            at = below
-        times[at], rows[at] = expires_s, row
+            self._seat(seat, above)
+            seat = (seat - 1) // 2
+        self._seat(seat, row)
+
+    def _sink(self, seat: int, row: int) -> None:
+        rows, expires_s = self._rows, self._expires_s(row)
+        while (below := 2 * seat + 1) < len(rows):
+            if below + 1 < len(rows):
+                below += self._expires_s(rows[below + 1]) < self._expires_s(rows[below])
+            if self._expires_s(rows[below]) >= expires_s:
+                break
+            self._seat(seat, rows[below])
+            seat = below
+        self._seat(seat, row)
+
+    def _seat(self, seat: int, row: int) -> None:
+        self._rows[seat] = row
+        self._seats[row] = seat

@@ -111,6 +111,10 @@ class Occupancy:
         """Say whether ``holding`` cannot be held, whatever goes."""
         return isinstance(self._claim(holding), TooLarge)
 
+    def expires_s(self, row: int) -> float:
+        """Return when ``row``, which is in use, expires."""
+        return self._expires_s[row]
+
     def victim(self, holding: Holding) -> tuple[int, Cause] | None:
         """Return the row that must go for ``holding``, and why; None when it fits.
 

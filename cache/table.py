@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from ..policies.room import Cause
 from .entry_rows import Entry, EntryRows
-from .expiry import Expiry
+from .expiry import NONE, Expiry
 from .history import History
 from .index.category import CategoryIndex
 from .occupancy import NO_STAKE, Holding, Occupancy, Stake
@@ -46,7 +46,7 @@ class Table:
         """Forget everything."""
         self._rows = EntryRows()
         self._row_of = SlotTable()  # by key
-        self._expiry = Expiry()
+        self._expiry = Expiry(self.occupancy.expires_s)
         self._admitted = array("I")  # by row: the number of its admission, 0 = not in use
         self._indexes: dict[str, CategoryIndex] = {}
         self.occupancy.clear()
@@ -55,7 +55,7 @@ class Table:
         return len(self._row_of)
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(self._rows.entry, self._in_use())
+        return map(self._entry, self._in_use())
 
     def __contains__(self, key: EntryKey) -> bool:
         return self._find(key) != ABSENT
@@ -68,7 +68,7 @@ class Table:
     def get(self, key: EntryKey) -> Entry | None:
         """Return the entry under ``key``; does not count as a use."""
         row = self._find(key)
-        return None if row == ABSENT else self._rows.entry(row)
+        return None if row == ABSENT else self._entry(row)
 
     def admission(self, key: EntryKey) -> int:
         """Number the admission of what stands under ``key``: another entry, another number.
@@ -110,13 +110,13 @@ class Table:
         self._admitted[row] = self._admissions
         self._rows.indexed[row] = vector is not None
         self._row_of.put(hashed_bytes(entry.key), row)
-        self._expiry.push(entry.expires_s, row)
         holding = Holding(entry.category, entry.size_bytes, entry.expires_s, stake)
         evicted = []
         while (victim := self.occupancy.victim(holding)) is not None:
             old, cause = victim
             evicted.append(Evicted(self._forget(old), cause))
         self.occupancy.add(row, holding)
+        self._expiry.add(row)
         return evicted
 
     def remove(self, key: EntryKey) -> Entry | None:
@@ -127,11 +127,8 @@ class Table:
     def expire(self, now_s: float, limit: int = 1000) -> list[Entry]:
         """Forget at most ``limit`` expired entries and return them."""
         gone: list[Entry] = []
-        while len(gone) < limit and (due := self._expiry.pop_due(now_s)) is not None:
-            expires_s, row = due
-            # Else it was removed before its time, and perhaps the row given to another.
-            if self._admitted[row] and self._rows.expires_s[row] == expires_s:
-                gone.append(self._forget(row))
+        while len(gone) < limit and (row := self._expiry.due(now_s)) != NONE:
+            gone.append(self._forget(row))
         return gone
 
     def neighbours(
@@ -152,7 +149,7 @@ class Table:
             others = self._nearest(categories, history.partition, vector, k)
             found += [near for near in others if near[0] not in own]
             found.sort(key=_SIMILARITY, reverse=True)
-        return [(self._rows.entry(row), similarity) for row, similarity in found]
+        return [(self._entry(row), similarity) for row, similarity in found]
 
     def indexes(self) -> Iterable[CategoryIndex]:
         """Return the indexes, for their maintenance."""
@@ -165,6 +162,9 @@ class Table:
             for category, (used, _) in self.occupancy.by_category().items()
             if used.entries
         }
+
+    def _entry(self, row: int) -> Entry:
+        return self._rows.entry(row, self.occupancy.expires_s(row))
 
     def _in_use(self) -> Iterator[int]:
         return (row for row, admitted in enumerate(self._admitted) if admitted)
@@ -190,17 +190,15 @@ class Table:
         return index
 
     def _forget(self, row: int) -> Entry:
-        entry = self._rows.entry(row)
+        entry = self._entry(row)
         self._row_of.discard(hashed_bytes(entry.key), row)
         self._admitted[row] = 0
         if entry.indexed:
             for place in _places(entry):
                 self._indexes[entry.category].remove(place, row)
+        self._expiry.discard(row)
         self.occupancy.discard(row)
         self._rows.free(row)
-        if len(self._expiry) > 64 and len(self._expiry) > 4 * len(self):
-            expires_s = self._rows.expires_s
-            self._expiry.rebuild((expires_s[known], known) for known in self._in_use())
         return entry
 
 

@@ -124,9 +124,10 @@ class CategoryFields(Strict):
     )
     vectors: Vectors | None = Field(
         default=None,
-        description="How vectors are kept in memory. float16 takes half the room and int8 a "
-        "quarter; a similarity is then stated up to 0.001 and about 0.003 too low, never too high. "
-        "Both need the extra `compact`.",
+        description="How vectors are kept in memory. float16 halves and int8 quarters what one "
+        "takes; a similarity is then stated 0.0005 and about 0.003 too low, never too high, and a "
+        "search among 100,000 takes some 0.1 ms longer (`docs/performance.md`). Both need the "
+        "extra `compact`.",
     )
     guards: bool | None = Field(
         default=None,
@@ -208,9 +209,7 @@ class Defaults(CategoryFields):
         default="exact",
         description="Every turn that may differ is one more that may be judged wrongly.",
     )
-    vectors: Vectors = Field(
-        default="float32", description="Exact, and as quick; room is short in few caches."
-    )
+    vectors: Vectors = Field(default="float32", description="Exact, and the quickest to search.")
     guards: bool = Field(
         default=True, description="Similarity alone cannot see a negation or another number."
     )

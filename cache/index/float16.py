@@ -47,9 +47,9 @@ class Float16:
         found = nearest(rows.astype(np.float32), labels, vector, k)
         return [(label, max(-1.0, similarity - self._lost)) for label, similarity in found]
 
-    def graph(self, room: int) -> PackedGraph:  # noqa: ARG002 - it grows by chunks
-        """Return an empty graph."""
-        return PackedGraph(self, self._shape)
+    def graph(self, room: int) -> PackedGraph:
+        """Return an empty graph with room for ``room`` vectors."""
+        return PackedGraph(self, room=room, shape=self._shape)
 
     def components(self, rows: Rows) -> Rows:
         """Return ``rows`` themselves."""

@@ -13,6 +13,7 @@ which is what is stated: the true similarity or less. Of prompts embedded in 384
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -65,19 +66,28 @@ class Int8:
             scores = dots(self.packed(vector), rows["codes"]) * rows["scale"]
             chosen = best(scores, k + SPARE)
             rows, labels = rows[chosen], labels[chosen]
-        likely, lost = _compared(rows, vector)
+        wide = rows["codes"].astype(np.float32)
+        products = np.vecdot(wide, vector)
         # By what they are most likely, which tells near ones apart ten times as well as the least
         # they can be; a row is then stated no nearer than the one before it.
-        order = np.argsort(-likely)[:k]
-        stated = np.minimum.accumulate(likely[order] - lost[order])
-        return [
-            (label, clip(similarity))
-            for label, similarity in zip(labels[order].tolist(), stated.tolist(), strict=True)
-        ]
+        order = np.argsort(-(products * rows["scale"]))[:k]
+        rows, wide, length = rows[order], wide[order], float(vector @ vector)
+        last, found = 1.0, []
+        for label, product, square, scale, lost in zip(
+            labels[order].tolist(),
+            products[order].tolist(),
+            np.vecdot(wide, wide).tolist(),
+            rows["scale"].tolist(),
+            rows["lost"].tolist(),
+            strict=True,
+        ):
+            last = min(last, _least(product, square, scale, lost, length))
+            found.append((label, clip(last)))
+        return found
 
-    def graph(self, room: int) -> PackedGraph:  # noqa: ARG002 - it grows by chunks
-        """Return an empty graph."""
-        return PackedGraph(self, self._shape)
+    def graph(self, room: int) -> PackedGraph:
+        """Return an empty graph with room for ``room`` vectors."""
+        return PackedGraph(self, room=room, shape=self._shape)
 
     def components(self, rows: Rows) -> Rows:
         """Return the codes of ``rows``."""
@@ -96,13 +106,12 @@ def _codes(vectors: Matrix) -> Rows:
     return codes
 
 
-def _compared(rows: Rows, vector: Vector) -> tuple[Vector, Vector]:
-    """Return the similarity of ``vector`` to each row, and by how much it may be too high, (n,)."""
-    wide = rows["codes"].astype(np.float32)
-    products = np.vecdot(wide, vector)
-    squares = np.maximum(np.vecdot(wide, wide), 1.0)
-    aside = np.sqrt(np.maximum(float(vector @ vector) - products**2 / squares, 0.0) + ROUNDING)
+def _least(product: float, square: float, scale: int, lost: int, length: float) -> float:
+    """Return the least that a similarity can be.
+
+    Of codes c and query q: ``product`` q c, ``square`` c c, ``length`` q q; and a row's own two.
+    """
+    aside = math.sqrt(max(length - product * product / max(square, 1.0), 0.0) + ROUNDING)
     # A scale that was rounded down makes an opposite seem nearer.
-    scale = (rows["scale"] + (products < 0)) * np.float32(SCALE_STEP)
-    lost = rows["lost"] * np.float32(LOST_STEP)
-    return scale * products, aside * lost + ROUNDING
+    exact = (scale + (product < 0)) * SCALE_STEP * product
+    return exact - aside * lost * LOST_STEP - ROUNDING

@@ -18,6 +18,7 @@ from ..slot_table import ABSENT, SlotTable, hashed_bytes, hashed_number
 from .coding import Labels, Rows
 
 DEAD = -1
+MOST_NARROW = 0x7FFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Nodes:
 
     def __init__(self, read: Callable[[int], Rows]) -> None:
         self._read = read
-        self._labels = array("q")  # by slot: its first label
+        self._labels = array("i")  # by slot: its first label; wider when one needs it
         self._slot_of = SlotTable()  # of labels
         self._by_row = SlotTable()
         self._twins: dict[int, dict[int, None]] = {}  # slot -> further labels with an equal row
@@ -134,6 +135,8 @@ class Nodes:
         return self._read(slot).tobytes() == content
 
     def _attach(self, label: int, slot: int, hashed: int) -> None:
+        if label > MOST_NARROW and self._labels.typecode == "i":
+            self._labels = array("q", self._labels)
         if self._labels[slot] != DEAD:
             self._twins.setdefault(slot, {})[label] = None
             return

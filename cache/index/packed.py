@@ -1,6 +1,6 @@
 """A graph of vectors kept in fewer bytes, on usearch: it compares them as they are, by SIMD.
 
-- The rows lie here, in chunks that never move, and the graph points to them.
+- The rows lie in an arena, and the graph points to them.
 - Nothing is ever removed from the graph: it would give the place to the next vector, at ten times
   the cost of an insert. A removed row stays as a tombstone that searches pass through; they ask
   for more where tombstones take the places. A build leaves them behind.
@@ -11,24 +11,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..ports import Matrix, Vector
 from ..slot_table import ABSENT
+from .arena import Arena
 from .coding import Coding, GraphShape, Labels, Rows
 from .exact import checked, checked_label, checked_many
 from .nodes import Nodes
 
-CHUNK = 1024  # rows
 SLICE = 256  # rows read at once for a snapshot
 AT_ONCE = 16  # rows inserted at once, 1-2 ms
 SPARE = 4  # candidates beyond those asked for, since the packed query ranks a little otherwise
 SCAN_ROWS = 256  # at most so many live rows are scanned when the graph cannot fill k
 SMALLEST = 64  # slots
-PACKED_SHAPE = GraphShape(ef=48)
+PACKED_SHAPE = GraphShape(ef=40)
 
 
 def dots(packed: Rows, components: Rows) -> Rows:
@@ -67,16 +66,19 @@ class PackedGraph:
     the living by ``WORST``.
     """
 
-    __slots__ = ("_chunks", "_graph", "_nodes", "_packing", "_shape")
+    __slots__ = ("_arena", "_graph", "_nodes", "_packing", "_shape")
 
     WORST = 4
 
-    def __init__(self, packing: Packing, shape: GraphShape = PACKED_SHAPE) -> None:
+    def __init__(
+        self, packing: Packing, *, room: int = 0, shape: GraphShape = PACKED_SHAPE
+    ) -> None:
+        """Make room for ``room`` vectors; it grows by itself."""
         self._packing = packing
         self._shape = shape
         self._graph = _new_graph(packing, shape)
-        self._chunks: list[Rows] = []
-        self._nodes = Nodes(partial(_row, self._chunks))
+        self._arena = Arena(packing.row, room)
+        self._nodes = Nodes(self._arena.bytes_of)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -92,7 +94,7 @@ class PackedGraph:
     @property
     def room(self) -> int:
         """Count the slots there is memory for."""
-        return CHUNK * len(self._chunks)
+        return self._arena.room
 
     def add(self, label: int, vector: Vector) -> None:
         """Add ``vector`` under ``label``, replacing what is there. Raises ``ValueError``."""
@@ -110,7 +112,9 @@ class PackedGraph:
     def take(self, labels: Labels, rows: Rows) -> None:
         """Add row i under label i; a later row replaces an earlier one. Both as checked."""
         plan = self._nodes.plan(labels, rows)
-        self._append(rows[plan.new])
+        for slot, place in self._arena.add(rows[plan.new], AT_ONCE):
+            keys = np.arange(slot, slot + len(place), dtype=np.uint64)
+            self._graph.add(keys, self._packing.components(place), copy=False, threads=1)
         self._nodes.carry_out(plan)
 
     def remove(self, label: int) -> None:
@@ -128,15 +132,15 @@ class PackedGraph:
         slots = self._candidates(self._packing.packed(vector), wanted)
         if len(slots) < wanted and len(self) <= SCAN_ROWS:
             slots = sorted(set(self._nodes.content()[1].tolist()))
-        rows, places = _gathered(self._chunks, slots), np.array(slots, dtype=np.int64)
+        rows, places = self._arena.rows(slots), np.array(slots, dtype=np.int64)
         return self._nodes.named(self._packing.nearest(rows, places, vector, wanted), k)
 
     def snapshot(self) -> Iterator[tuple[Labels, Rows]]:
         """Return what lives now, in slices that another thread may read while the owner goes on."""
         labels, slots = self._nodes.content()
-        chunks = self._chunks
+        arena = self._arena
         return (
-            (labels[start : start + SLICE], _gathered(chunks, slots[start : start + SLICE]))
+            (labels[start : start + SLICE], arena.rows(slots[start : start + SLICE].tolist()))
             for start in range(0, len(slots), SLICE)
         )
 
@@ -151,25 +155,11 @@ class PackedGraph:
                 return living
             asked = min(4 * asked, used)
 
-    def _append(self, rows: Rows) -> None:
-        done = 0
-        while done < len(rows):
-            slot = self._nodes.used + done
-            if slot == self.room:
-                self._chunks.append(np.empty(CHUNK, dtype=self._packing.row))
-            start = slot % CHUNK
-            count = min(AT_ONCE, len(rows) - done, CHUNK - start)
-            place = self._chunks[-1][start : start + count]
-            place[:] = rows[done : done + count]
-            keys = np.arange(slot, slot + count, dtype=np.uint64)
-            self._graph.add(keys, self._packing.components(place), copy=False, threads=1)
-            done += count
-
     def _compact_now(self) -> None:
-        fresh = PackedGraph(self._packing, self._shape)
+        fresh = PackedGraph(self._packing, room=len(self), shape=self._shape)
         for labels, rows in self.snapshot():
             fresh.take(labels, rows)
-        self._graph, self._nodes, self._chunks = fresh._graph, fresh._nodes, fresh._chunks
+        self._graph, self._nodes, self._arena = fresh._graph, fresh._nodes, fresh._arena
 
 
 def _new_graph(packing: Packing, shape: GraphShape) -> Any:
@@ -184,13 +174,3 @@ def _new_graph(packing: Packing, shape: GraphShape) -> Any:
         expansion_search=shape.ef,
         enable_key_lookups=False,  # slots are its keys, and never looked up
     )
-
-
-def _row(chunks: list[Rows], slot: int) -> Rows:
-    at = slot % CHUNK
-    return chunks[slot // CHUNK][at : at + 1]
-
-
-def _gathered(chunks: list[Rows], slots: Sequence[int] | Labels) -> Rows:
-    """Return copies of the rows at ``slots``; none of them is written any more."""
-    return np.concatenate([_row(chunks, int(slot)) for slot in slots])

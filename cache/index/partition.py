@@ -1,6 +1,6 @@
 """The index of one large partition: contiguous while a scan is quick, a graph beyond.
 
-Microseconds at 384 dimensions, k = 8, one of two busy cores (``bench/index.py``; p50)::
+Microseconds at 384 dimensions, k = 8, one of two busy cores (``bench/index_stages.py``; p50)::
 
        rows   scan   scan: add   graph   graph: add
         128     11           2      14           21

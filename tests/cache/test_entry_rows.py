@@ -50,7 +50,7 @@ def test_what_is_kept_comes_back_also_from_rows_used_before(
         assert row not in kept
         kept[row] = entry
     for row, entry in kept.items():
-        assert rows.entry(row) == entry
+        assert rows.entry(row, entry.expires_s) == entry
         assert rows.key(row) == entry.key
         assert rows.has_key(entry.key, row)
         assert not rows.has_key(EntryKey(bytes(b ^ 1 for b in entry.key)), row)
@@ -72,7 +72,7 @@ def test_every_kind_of_signature_comes_back(prompt: str) -> None:
     entry = Entry(
         EntryKey(bytes(16)), PartitionKey(bytes(16)), "c", prompt, signature(prompt), 1.0, 2.0, 3
     )
-    assert rows.entry(rows.put(entry)).signature == signature(prompt)
+    assert rows.entry(rows.put(entry), 2.0).signature == signature(prompt)
 
 
 @pytest.mark.parametrize(("key", "partition"), [(15, 16), (17, 16), (16, 0)])

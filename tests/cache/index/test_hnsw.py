@@ -162,3 +162,15 @@ def test_a_batch_with_a_bad_row_adds_nothing() -> None:
     with pytest.raises(ValueError, match="expected"):
         graph.add_many([50, 51], prompts(3, DIM))
     assert len(graph) == 20
+
+
+def test_labels_of_any_size_are_told_apart() -> None:
+    graph, rows = HnswIndex(DIM), prompts(6, DIM)
+    graph.add_many([5, (1 << 32) + 5, 6], rows[:3])
+    graph.add_many([(1 << 62) + 5, 1 << 31], rows[[0, 0]])
+    graph.remove(5)
+    assert {label for label, _ in graph.search(rows[0], 2)} == {(1 << 62) + 5, 1 << 31}
+    assert graph.search(rows[1], 1)[0][0] == (1 << 32) + 5
+    graph.remove((1 << 62) + 5)
+    assert graph.search(rows[0], 1)[0][0] == 1 << 31
+    assert len(graph) == 3

@@ -8,11 +8,12 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from kindcache.cache.index.arena import SMALLEST as CHUNK
 from kindcache.cache.index.coding import Coding, Rows
 from kindcache.cache.index.flat import FlatIndex
 from kindcache.cache.index.float16 import Float16
 from kindcache.cache.index.int8 import Int8
-from kindcache.cache.index.packed import CHUNK, PackedGraph
+from kindcache.cache.index.packed import PackedGraph
 from kindcache.cache.index.partition import PartitionIndex
 from kindcache.cache.ports import Index, Matrix
 
@@ -170,3 +171,15 @@ def test_a_batch_with_a_bad_row_adds_nothing(kind: Callable[[int], Coding]) -> N
     with pytest.raises(ValueError, match="expected"):
         graph.add_many([50, 51], prompts(3, DIM))
     assert len(graph) == 0
+
+
+def test_labels_of_any_size_are_told_apart(kind: Kind) -> None:
+    graph, rows = kind(DIM).graph(0), prompts(6, DIM)
+    graph.add_many([5, (1 << 32) + 5, 6], rows[:3])
+    graph.add_many([(1 << 62) + 5, 1 << 31], rows[[0, 0]])
+    graph.remove(5)
+    assert {label for label, _ in graph.search(rows[0], 2)} == {(1 << 62) + 5, 1 << 31}
+    assert graph.search(rows[1], 1)[0][0] == (1 << 32) + 5
+    graph.remove((1 << 62) + 5)
+    assert graph.search(rows[0], 1)[0][0] == 1 << 31
+    assert len(graph) == 3
