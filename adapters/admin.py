@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ..cache.engine import Engine
-from ..cache.erasing import erase
 from ..cache.errors import StoreError
 from ..cache.lifecycle import Lifecycle
 from ..cache.ports import EntryKey
-from ..cache.purging import purge
+from ..cache.removing.erasing import erase
+from ..cache.removing.purging import purge
 from .asgi import Receive, Scope, Send, header, respond
 from .erasure import NoSubject, subject_of
 from .reloading import Reloaded, ReloadRefused

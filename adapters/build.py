@@ -7,46 +7,23 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from ..cache.background import Background
-from ..cache.canonical import Substitution
-from ..cache.deciding import Decider
 from ..cache.embedders.choose import choose
 from ..cache.engine import Engine
 from ..cache.events import Observers
-from ..cache.hot import HotPayloads
-from ..cache.identity import Identity
-from ..cache.index.category import CategoryIndex
-from ..cache.index.choose import choose as choose_coding
 from ..cache.learning.answer_similarity import SimilarityJudge
-from ..cache.learning.blocked import Blocked
 from ..cache.learning.budget import DailyBudget
 from ..cache.learning.comparing import Comparing
-from ..cache.learning.evidence import Evidence
-from ..cache.learning.fact import instrument
 from ..cache.lifecycle import Lifecycle
 from ..cache.loads import Loads
-from ..cache.memory import Memory
-from ..cache.occupancy import Occupancy
 from ..cache.outages import Outages
-from ..cache.ports import AnswerJudge, Clock, Embedder, PairScorer, Store
+from ..cache.ports import AnswerJudge, Clock, Embedder, Store
 from ..cache.refreshes import Refreshes
-from ..cache.scope import Scoping
 from ..cache.scorers.choose import choose as choose_scorer
-from ..cache.screening import Screening
-from ..cache.singleflight import Flights
-from ..cache.standing import Standing
 from ..cache.steady_clock import SteadyClock
-from ..cache.table import Table
-from ..cache.turns import TurnScorer
-from ..cache.writer import Writer
-from ..config.patterns import compile_pattern
 from ..config.settings import Settings
-from ..config.value_types import DEFAULT
-from ..policies.allotment import allot
 from ..policies.load import Limits
-from ..policies.policy import compose
 from .asgi import App, Scope
 from .checking import Checks
 from .comparisons import Comparisons
@@ -55,15 +32,15 @@ from .dialects.openai_chat import OpenAIChat
 from .feedback import FeedbackEndpoint
 from .hit_token import HitTokens
 from .load_watch import LoadWatch
+from .make_engine import make_engine
 from .model_judge import ModelJudge
 from .observers.log import LogObserver
 from .observers.prometheus import PrometheusObserver
 from .own_calls import OwnCalls
 from .refreshing import Refreshing
-from .registry import is_shared, make_store, store_file
+from .registry import make_store
 from .reloading import examples_of
 from .responder import Responder
-from .secret import load_secret
 from .standing_in import StandIns
 from .trust import Trust
 from .upstream.vllm_metrics import VllmMetrics
@@ -117,31 +94,17 @@ def build(
     scorer = choose_scorer(settings.judge, judge_key, report)
     if store is None:
         store = make_store(settings.store, clock, environ)
-    engine = _engine(settings, upstream, environ, clock, observer, store, embedder, scorer)
-    table = engine.memory.table
-    metrics.watch(table.count_by_category, lambda: table.size_bytes)
-    metrics.watch_room(table.occupancy.by_category)
-    metrics.watch_evidence(engine.evidence.summary)
+    engine = make_engine(settings, upstream, environ, clock, observer, store, embedder, scorer)
     load = _load_watch(settings, engine, monotonic)
-    metrics.watch_loads(load.loads.figures)
+    _watch(metrics, engine, load.loads)
     tokens = HitTokens(engine.identity.scoping) if settings.evidence.feedback else None
     comparisons = _comparisons(settings, app, engine, metrics, chance)
     refreshing = _refreshing(settings, app, engine, metrics)
     engine.answers.refreshes = refreshing.refreshes
+    queues = () if comparisons is None else comparisons.queues
     return Service(
         engine=engine,
-        lifecycle=Lifecycle(
-            engine,
-            examples_of(settings),
-            min_similarity=settings.classifier.min_similarity,
-            margin=settings.classifier.margin,
-            beside=(load.run,),
-            background=(
-                engine.screening.queue,
-                refreshing.queue,
-                *(() if comparisons is None else comparisons.queues),
-            ),
-        ),
+        lifecycle=_lifecycle(settings, engine, load, (refreshing.queue, *queues)),
         responder=Responder(
             app=app,
             watch=Watch(app, load.loads, monotonic),
@@ -163,59 +126,24 @@ def build(
     )
 
 
-def _engine(
-    settings: Settings,
-    upstream: str,
-    environ: Mapping[str, str],
-    clock: Clock,
-    observer: Observers,
-    store: Store,
-    embedder: Embedder,
-    scorer: PairScorer | None,
-) -> Engine:
-    url = settings.store.url
-    scoping = Scoping(
-        secret=load_secret(environ, store_file(url), shared_store=is_shared(url)),
-        by=settings.scope.by,
-        share_anonymous=settings.scope.anonymous == "share",
-        upstream=upstream,
-        namespace=settings.scope.namespace,
-    )
-    memory = Memory(
-        table=Table(
-            Occupancy(allot(settings), clock, random.Random()),  # noqa: S311 - no secret
-            _indexes(settings, embedder),
-        ),
-        hot=HotPayloads(settings.store.hot_payloads),
-        standing=Standing(settings.scope.revalidate),
-        writer=Writer(store, settings.store.write_queue, observer),
-        observer=observer,
-        embedder=embedder,
-    )
-    policy = compose(settings)
-    evidence = Evidence(
-        policy,
-        store,
-        observer,
-        clock,
-        settings.evidence.window,
-        partial(instrument, scorer, embedder),
-        scored=scorer is not None,
-    )
-    observer.members.append(evidence)  # it counts the hits that go out
-    return Engine(
-        policy=policy,
-        decider=Decider(scorer, observer, clock, TurnScorer(scorer, embedder) if scorer else None),
-        identity=Identity(scoping, embedder, _substitutions(settings)),
-        memory=memory,
-        store=store,
-        embedder=embedder,
-        flights=Flights(settings.http.max_answer),
-        evidence=evidence,
-        blocked=Blocked(clock, settings.evidence.window),
-        screening=Screening(policy, memory, embedder, observer, _screening_queue(observer)),
-        observer=observer,
-        clock=clock,
+def _watch(metrics: PrometheusObserver, engine: Engine, loads: Loads) -> None:
+    table = engine.memory.table
+    metrics.watch(table.count_by_category, lambda: table.size_bytes)
+    metrics.watch_room(table.occupancy.by_category)
+    metrics.watch_evidence(engine.evidence.summary)
+    metrics.watch_loads(loads.figures)
+
+
+def _lifecycle(
+    settings: Settings, engine: Engine, load: LoadWatch, queues: Sequence[Background]
+) -> Lifecycle:
+    return Lifecycle(
+        engine,
+        examples_of(settings),
+        min_similarity=settings.classifier.min_similarity,
+        margin=settings.classifier.margin,
+        beside=(load.run,),
+        background=(engine.screening.queue, *queues),
     )
 
 
@@ -229,22 +157,6 @@ def _load_watch(settings: Settings, engine: Engine, monotonic: Clock) -> LoadWat
         VllmMetrics(url, deadline_s) if url else None,
         asked.metrics_every,
     )
-
-
-def _indexes(settings: Settings, embedder: Embedder) -> Callable[[str], CategoryIndex]:
-    codings = {
-        name: choose_coding(settings.effective(name).vectors) for name in settings.category_names
-    }
-
-    def new_index(category: str) -> CategoryIndex:
-        # A category of an entry that was stored under other settings has no say any more.
-        return CategoryIndex(embedder.dim, coding=codings.get(category, codings[DEFAULT]))
-
-    return new_index
-
-
-def _screening_queue(observer: Observers) -> Background:
-    return Background("screen", observer, workers=1, limit=64)
 
 
 def _comparisons(
@@ -297,7 +209,3 @@ def _refreshing(
     )
     queue = Background("refresh", engine.observer, workers=4, limit=64)
     return Refreshing(engine, calls, queue, Refreshes(engine.clock, lambda: budget.left))
-
-
-def _substitutions(settings: Settings) -> Sequence[Substitution]:
-    return [partial(compile_pattern(n.pattern).sub, n.placeholder) for n in settings.normalise]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from ..cache.entry import Answer
+from ..cache.entries.entry import Answer
 from ..cache.errors import BudgetSpent, JudgeError, OwnCallError
 from ..cache.learning.comparing import sole_text
 from .asgi import Scope

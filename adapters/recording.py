@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from ..cache.entry import Answer
+from ..cache.entries.entry import Answer
 from ..cache.settling import Received
 from ..policies.verdict import Reason
 from .asgi import Headers, Message, header

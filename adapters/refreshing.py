@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from ..cache.asking.identity import Request
 from ..cache.background import Background
 from ..cache.engine import Engine
 from ..cache.errors import OwnCallError
 from ..cache.events import Failed
-from ..cache.identity import Request
 from ..cache.outcome import Found
 from ..cache.ports import EntryKey
 from ..cache.refreshes import Refreshes

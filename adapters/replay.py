@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..cache.entry import Payload
-from ..cache.hot import HotPayloads
+from ..cache.entries.entry import Payload
+from ..cache.entries.hot import HotPayloads
+from ..cache.entries.rendering import Form, Rendering
 from ..cache.ports import EntryKey
-from ..cache.rendering import Form, Rendering
 from ..policies.facts import Call
 from .asgi import Send, respond
 from .dialects.dialect import Dialect

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
+from ..cache.asking.identity import Request
+from ..cache.asking.scope import SHARED
 from ..cache.engine import Engine
 from ..cache.events import Served
-from ..cache.identity import Request
 from ..cache.outcome import Aside, Follow, Found, Lead
 from ..cache.ports import EntryKey
-from ..cache.scope import SHARED
 from ..cache.settling import Ruling, release
 from ..policies.verdict import Bypass, Reason
 from .asgi import App, Message, Receive, Scope, Send, respond

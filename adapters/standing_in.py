@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from ..cache.asking.identity import Request
 from ..cache.breaker import Pass
 from ..cache.engine import Engine
-from ..cache.identity import Request
 from ..cache.outages import Outages
 from ..cache.outcome import Found, Lead
 from ..cache.settling import release

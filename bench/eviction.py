@@ -27,11 +27,11 @@ from eviction_stream import KINDS, Drawn, Prompts, arrivals, draw, load
 from eviction_table import STUDENT, page
 from marked import replace
 
-from kindcache.cache.entry_rows import Entry
+from kindcache.cache.entries.entry_rows import Entry
+from kindcache.cache.entries.occupancy import Occupancy, Stake
+from kindcache.cache.entries.table import Table
 from kindcache.cache.index.category import CategoryIndex
-from kindcache.cache.occupancy import Occupancy, Stake
 from kindcache.cache.ports import EntryKey, PartitionKey
-from kindcache.cache.table import Table
 from kindcache.policies.allotment import Allotment
 from kindcache.policies.guards.signature import signature
 from kindcache.policies.room import Limits, Room

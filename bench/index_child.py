@@ -20,14 +20,14 @@ from index_vectors import DIM, Prompts, load
 from msgspec.msgpack import encode
 from numpy.typing import NDArray
 
-from kindcache.cache.entry_rows import Entry
-from kindcache.cache.heap import give_back
+from kindcache.cache.entries.entry_rows import Entry
+from kindcache.cache.entries.heap import give_back
+from kindcache.cache.entries.occupancy import Occupancy
+from kindcache.cache.entries.table import Table
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.index.choose import Vectors, choose
 from kindcache.cache.index.coding import Coding
-from kindcache.cache.occupancy import Occupancy
 from kindcache.cache.ports import EntryKey, Matrix, PartitionKey, Vector
-from kindcache.cache.table import Table
 from kindcache.policies.allotment import Allotment
 from kindcache.policies.guards.signature import signature
 from kindcache.policies.room import Limits, Room

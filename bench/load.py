@@ -22,9 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from load_run import Run, Second, Told
 from load_server import Done, Server, Work
 from load_table import MARKS, fixed_of, page, row
 from load_world import Arrival, KnownEmbedder, KnownScorer, Phase, arrivals
@@ -32,9 +33,9 @@ from marked import replace
 
 from kindcache.adapters.build import Service, build
 from kindcache.adapters.evaluation.chat import chat_call
+from kindcache.cache.asking.identity import Request
 from kindcache.cache.embedders.choose import choose
-from kindcache.cache.entry import Answer, Choice
-from kindcache.cache.identity import Request
+from kindcache.cache.entries.entry import Answer, Choice
 from kindcache.cache.loads import Loads, Ongoing
 from kindcache.cache.outcome import Follow, Found, Lead
 from kindcache.cache.settling import Received, settle
@@ -64,36 +65,6 @@ class Clock:
     def __call__(self) -> float:
         """Return the time now."""
         return EPOCH_S + self.now_s
-
-
-@dataclass(slots=True)
-class Told:
-    """What became of one call."""
-
-    at_s: float
-    how: str  # "hit", "relaxed", "joined", "asked"
-    wrong: bool = False
-    first_s: float = 0.0
-    total_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """The state at the end of a second."""
-
-    load: float
-    bar: float
-    waiting: int
-
-
-@dataclass(slots=True)
-class Run:
-    """One way to serve, and what came of it."""
-
-    name: str
-    overload: float
-    told: list[Told] = field(default_factory=list)
-    seconds: list[Second] = field(default_factory=list)
 
 
 class World:

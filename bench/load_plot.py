@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from load_run import Run, Told
 from load_table import BURST
-
-if TYPE_CHECKING:
-    from load import Run, Told
 
 BIN_S = 30
 COLOURS = {"no cache": "#b8b8b8", "fixed": "#d08a3c", "adaptive": "#2f6f9f"}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from load import Run, Told
+from load_run import Run, Told
 
 MARKS = "<!-- load: begin -->", "<!-- load: end -->"
 BURST = (600.0, 1200.0)  # seconds

@@ -10,13 +10,13 @@ from ..policies.facts import Candidate
 from ..policies.policy import Policy
 from ..policies.shortlist import Ready
 from ..policies.verdict import Hit, Miss, Reason
-from .entry_rows import Entry
+from .asking.fingerprint import Ask
+from .asking.turns import HOPELESS, TurnScorer
+from .entries.entry_rows import Entry
+from .entries.memory import candidate
 from .errors import EmbedderError, ScorerError
 from .events import Failed, Observer, Trace
-from .fingerprint import Ask
-from .memory import candidate
 from .ports import Clock, PairScorer
-from .turns import HOPELESS, TurnScorer
 
 SCORED = 2  # candidates that the scorer is asked about, best first; each costs a millisecond
 

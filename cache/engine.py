@@ -13,19 +13,19 @@ from ..policies.eligibility import Access
 from ..policies.facts import Call
 from ..policies.policy import Policy
 from ..policies.verdict import Bypass, Miss, Reason
-from .aliases import Aliases
+from .asking.fingerprint import Ask
+from .asking.identity import Identity, Request
 from .deciding import Decider
-from .erased import Erased
+from .entries.aliases import Aliases
+from .entries.memory import Memory
 from .errors import EmbedderError
 from .events import Failed, LookedUp, Observer, Trace
 from .fail_open import fail_open
-from .fingerprint import Ask
-from .identity import Identity, Request
 from .learning.blocked import Blocked
 from .learning.evidence import Evidence
-from .memory import Memory
 from .outcome import Aside, Follow, Found, Lead, Outcome
 from .ports import Clock, Embedder, Store, Vector
+from .removing.erased import Erased
 from .screening import Screening
 from .singleflight import Flights
 from .stored_answers import StoredAnswers

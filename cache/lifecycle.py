@@ -18,13 +18,13 @@ from ..policies.category import Prototypes
 from ..policies.policy import Policy
 from .background import Background
 from .engine import Engine
-from .entry import decode_record
-from .erasing import sweep
+from .entries.entry import decode_record
+from .entries.heap import give_back
 from .errors import CorruptRecord, EmbedderError, StoreError
 from .events import Failed
 from .fail_open import fail_open
-from .heap import give_back
-from .purging import purge
+from .removing.erasing import sweep
+from .removing.purging import purge
 
 TICK_S = 1.0
 EPOCH_EVERY_TICKS = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..policies.verdict import Bypass, Hit, Miss
-from .entry import Payload
+from .asking.fingerprint import Ask
+from .entries.entry import Payload
 from .events import Trace
-from .fingerprint import Ask
 from .ports import Vector
 from .singleflight import Flight
 

@@ -15,13 +15,13 @@ from ..policies.collision import NEAR, Part, collides, is_noise, parts
 from ..policies.policy import Policy
 from ..policies.steering import overrides
 from ..policies.verdict import Admit, Reason
+from .asking.fingerprint import Ask
 from .background import Background
-from .entry import Payload
-from .entry_rows import Entry
+from .entries.entry import Payload
+from .entries.entry_rows import Entry
+from .entries.memory import Memory
 from .errors import EmbedderError
 from .events import Failed, KeptApart, Observer
-from .fingerprint import Ask
-from .memory import Memory
 from .ports import Embedder, Vector
 
 LOOKED_AT = 5  # stored prompts that a new one might answer for: as many as a lookup proposes

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from ..policies.facts import AnswerFacts
 from ..policies.verdict import Admit, Reason, Refuse
+from .asking.fingerprint import Ask
+from .asking.scope import Principal
 from .engine import Engine
-from .entry import Answer, Payload
+from .entries.entry import Answer, Payload
 from .events import Answered, NotStored, Stored
 from .fail_open import fail_open
-from .fingerprint import Ask
 from .outcome import Lead
 from .ports import EntryKey, PartitionKey
-from .scope import Principal
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from .entry import Payload
+from .entries.entry import Payload
 from .ports import EntryKey
 
 Rendering = tuple[bool, bool]  # streamed, with usage: callers that agree may share the very bytes

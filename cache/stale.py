@@ -8,10 +8,10 @@ from time import perf_counter
 from ..policies.eligibility import Access
 from ..policies.facts import while_failing
 from ..policies.verdict import Bypass, Miss, Reason
+from .asking.identity import Request
 from .engine import Engine
 from .events import LookedUp, Trace
 from .fail_open import fail_open
-from .identity import Request
 from .outcome import Found, Lead
 
 

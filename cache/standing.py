@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from .scope import SHARED, Principal
+from .asking.scope import SHARED, Principal
 
 
 class Standing:

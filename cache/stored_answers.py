@@ -7,16 +7,16 @@ from time import perf_counter
 
 from ..policies.policy import Policy
 from ..policies.verdict import Hit, Miss, Reason, Tier
-from .entry import Payload, decode_payload
-from .erased import Erased
+from .asking.fingerprint import Ask
+from .entries.entry import Payload, decode_payload
+from .entries.memory import Memory
 from .errors import CorruptRecord, StoreError
 from .events import Failed, Observer, Trace
-from .fingerprint import Ask
 from .learning.blocked import Blocked
-from .memory import Memory
 from .outcome import Found
 from .ports import Clock, EntryKey, Store
 from .refreshes import Refreshes
+from .removing.erased import Erased
 
 
 @dataclass(slots=True)

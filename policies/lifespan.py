@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .facts import Directives
+from .facts import Call, Candidate, Directives
 from .freshness import Fresh, freshness
 from .policy_values import CategoryPolicy
 from .relaxing import longest_ttl_s
@@ -71,6 +71,22 @@ def still_good(
     if isinstance(fresh, Fresh) and fresh.age_s >= life.ttl_s + life.stretch_s:
         return replace(fresh, stale=True)
     return fresh
+
+
+def good_candidate(
+    policy: CategoryPolicy, call: Call, candidate: Candidate, now_s: float
+) -> Fresh | Reason:
+    """Decide the same of a candidate, whose prompt may speak of now as well as the call's."""
+    return still_good(
+        policy,
+        candidate.key,
+        candidate.created_s,
+        candidate.ttl_s,
+        call.directives,
+        now_s,
+        call.prompt,
+        candidate.prompt,
+    )
 
 
 def retention_s(policy: CategoryPolicy, key: bytes, created_s: float, prompt: str) -> float:

@@ -17,7 +17,7 @@ from .admission import admission
 from .category import DEFAULT, NO_PROTOTYPES, Prototypes, Rules, compile_rules
 from .eligibility import FULL, Access, access
 from .facts import AnswerFacts, Call, Candidate, Directives, Origin, Turns
-from .lifespan import speaks_of_now, still_good
+from .lifespan import good_candidate, speaks_of_now
 from .personal.watch import watch
 from .policy_values import CategoryPolicy, minds, resolve
 from .reach import reach, stricter
@@ -244,16 +244,7 @@ class Policy:
         they were. Freshness, this client's directives and the bars may not be.
         """
         policy = self._for(category, candidate.category, load=self.load(call.model))
-        fresh = still_good(
-            policy,
-            candidate.key,
-            candidate.created_s,
-            candidate.ttl_s,
-            call.directives,
-            now_s,
-            call.prompt,
-            candidate.prompt,
-        )
+        fresh = good_candidate(policy, call, candidate, now_s)
         if isinstance(fresh, Reason):
             return Miss(fresh, category, candidate.similarity, policy.candidate_floor)
         bar = policy.similarity_threshold if probability is None else policy.candidate_floor

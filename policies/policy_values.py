@@ -6,10 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .relaxing import Floors
-
 if TYPE_CHECKING:
     from ..config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """Where a category's figures are at full load; None = where they are at rest."""
+
+    min_probability: float | None = None
+    similarity_threshold: float | None = None
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

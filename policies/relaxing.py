@@ -9,24 +9,12 @@ Every hit that relaxing has made is labelled with what it needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+from .policy_values import CategoryPolicy
 from .verdict import Hit, Reason, Relaxed
 
-if TYPE_CHECKING:
-    from .policy_values import CategoryPolicy
-
 FINEST = 100  # steps of the factor that decisions tell apart
-
-
-@dataclass(frozen=True, slots=True)
-class Floors:
-    """Where a category's figures are at full load; None = where they are at rest."""
-
-    min_probability: float | None = None
-    similarity_threshold: float | None = None
-    ttl_s: float | None = None
 
 
 def relaxed(policy: CategoryPolicy, factor: float) -> CategoryPolicy:

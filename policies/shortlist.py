@@ -10,7 +10,7 @@ from .freshness import Fresh
 from .guards.signature import Signature, signature
 from .guards.verdict import objection
 from .history import Differences, differences, likeness
-from .lifespan import still_good
+from .lifespan import good_candidate
 from .policy_values import CategoryPolicy
 from .verdict import Miss, Reason
 
@@ -91,16 +91,7 @@ def _nearness(ready: Ready) -> float:
 def _look(
     policy: CategoryPolicy, call: Call, mine: Signature | None, candidate: Candidate, now_s: float
 ) -> Fresh | Reason:
-    fresh = still_good(
-        policy,
-        candidate.key,
-        candidate.created_s,
-        candidate.ttl_s,
-        call.directives,
-        now_s,
-        call.prompt,
-        candidate.prompt,
-    )
+    fresh = good_candidate(policy, call, candidate, now_s)
     if isinstance(fresh, Reason) or mine is None:
         return fresh
     return Reason.GUARD if objection(mine, candidate.signature) else fresh

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...cache.entry import Answer
-from ...cache.rendering import Rendering
+from ...cache.entries.entry import Answer
+from ...cache.entries.rendering import Rendering
 from ...policies.facts import Call
 from ...policies.verdict import Reason
 

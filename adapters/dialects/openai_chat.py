@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ...cache.entry import Answer
-from ...cache.rendering import Rendering, rendering
+from ...cache.entries.entry import Answer
+from ...cache.entries.rendering import Rendering, rendering
 from ...policies.facts import NO_DIRECTIVES, Call
 from .body_directives import read_directives
 from .dialect import Parsed, Recorder, Unparsable

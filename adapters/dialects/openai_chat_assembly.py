@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...cache.entry import Answer
+from ...cache.entries.entry import Answer
 from ...policies.verdict import Reason
 from .answer_fields import (
     Refused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
-from ...cache.entry import Choice, ToolCall
+from ...cache.entries.entry import Choice, ToolCall
 from ...policies.verdict import Reason
 from .answer_fields import (
     Refused,

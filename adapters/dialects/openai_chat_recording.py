@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...cache.entry import Answer
+from ...cache.entries.entry import Answer
 from ...policies.verdict import Reason
 from .answer_fields import Refused
 from .dialect import Unstorable

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ...cache.entry import Answer, Choice, ToolCall
+from ...cache.entries.entry import Answer, Choice, ToolCall
 from .sse import frame
 
 _encode = msgspec.json.Encoder().encode

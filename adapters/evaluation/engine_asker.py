@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...cache.asking.identity import Request
 from ...cache.engine import Engine
-from ...cache.entry import Answer, Choice
-from ...cache.identity import Request
+from ...cache.entries.entry import Answer, Choice
 from ...cache.outcome import Aside, Found, Lead, Outcome
 from ...cache.ports import EntryKey
 from ...cache.settling import Received, release, settle

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from ..errors import StartupError
-from ..memo import Memo
 from ..ports import Embedder, Encoder
 from .batching import Batcher
+from .memo import Memo
 
 if TYPE_CHECKING:
     from ...config.service_settings import EmbedderSettings

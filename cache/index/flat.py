@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..entries.slot_table import ABSENT, SlotTable, hashed_number
 from ..ports import Matrix, Vector
-from ..slot_table import ABSENT, SlotTable, hashed_number
 from .coding import Coding, Labels, Rows
 from .exact import checked, checked_label, checked_many
 from .float32 import Float32

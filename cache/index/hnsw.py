@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from ..entries.slot_table import ABSENT
 from ..ports import Matrix, Vector
-from ..slot_table import ABSENT
 from .coding import DEFAULT_SHAPE, GraphShape, Labels
 from .exact import checked, checked_label, checked_many, clip, nearest
 from .nodes import Nodes

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from ..slot_table import ABSENT, SlotTable, hashed_bytes, hashed_number
+from ..entries.slot_table import ABSENT, SlotTable, hashed_bytes, hashed_number
 from .coding import Labels, Rows
 
 DEAD = -1

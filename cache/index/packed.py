@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..entries.slot_table import ABSENT
 from ..ports import Matrix, Vector
-from ..slot_table import ABSENT
 from .arena import Arena
 from .coding import Coding, GraphShape, Labels, Rows
 from .exact import checked, checked_label, checked_many

@@ -12,11 +12,11 @@ from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NewType
 
-from ..entry_rows import Entry
-from ..fingerprint import Ask
-from ..normal_form import nfc
+from ..asking.fingerprint import Ask
+from ..asking.normal_form import nfc
+from ..asking.scope import digest
+from ..entries.entry_rows import Entry
 from ..ports import Clock, EntryKey, PartitionKey, Store
-from ..scope import digest
 from .notices import Notices
 
 LIMIT = 20_000  # of either kind: about 10 MB

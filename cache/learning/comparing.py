@@ -16,7 +16,7 @@ from ...policies.tally import bin_of, first_edge
 from ...policies.verdict import Miss, Reason, certainty
 from ..background import Background
 from ..engine import Engine
-from ..entry import Answer, Payload, decode_payload
+from ..entries.entry import Answer, Payload, decode_payload
 from ..errors import CorruptRecord, JudgeError, StoreError
 from ..events import Failed, NotCompared
 from ..outcome import Lead

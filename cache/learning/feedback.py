@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ...policies.observation import Observation, Source
+from ..asking.scope import Principal
 from ..engine import Engine
 from ..ports import EntryKey
-from ..scope import Principal
 from .blocked import Pair
 from .fact import DAY_S
 

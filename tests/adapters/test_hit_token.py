@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kindcache.adapters.hit_token import BadToken, HitTokens
-from kindcache.cache.entry import Answer, Payload
+from kindcache.cache.asking.fingerprint import Ask
+from kindcache.cache.asking.scope import Principal, Scope, Scoping
+from kindcache.cache.entries.entry import Answer, Payload
 from kindcache.cache.events import Trace
-from kindcache.cache.fingerprint import Ask
 from kindcache.cache.learning.blocked import pair
 from kindcache.cache.outcome import Found
 from kindcache.cache.ports import EntryKey, PartitionKey
-from kindcache.cache.scope import Principal, Scope, Scoping
 from kindcache.policies.facts import Call, Origin
 from kindcache.policies.verdict import Hit, Reason, Tier
 

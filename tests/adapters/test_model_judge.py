@@ -9,7 +9,7 @@ import pytest
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.adapters.model_judge import MOST_CHARS, ModelJudge, verdict
-from kindcache.cache.entry import Answer, Choice
+from kindcache.cache.entries.entry import Answer, Choice
 from kindcache.cache.errors import BudgetSpent, JudgeError, OwnCallError
 from kindcache.cache.settling import Received
 from kindcache.policies.verdict import Reason

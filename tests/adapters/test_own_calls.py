@@ -9,7 +9,7 @@ import pytest
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
 from kindcache.adapters.own_calls import OwnCalls
-from kindcache.cache.entry import Answer
+from kindcache.cache.entries.entry import Answer
 from kindcache.cache.errors import BudgetSpent, KindcacheError, OwnCallError
 from kindcache.cache.events import OwnCall
 from kindcache.cache.learning.budget import DailyBudget

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from random import Random
 
-from kindcache.cache.occupancy import Occupancy
+from kindcache.cache.entries.occupancy import Occupancy
 from kindcache.policies.allotment import Allotment
 from kindcache.policies.room import Limits, Room
 from kindcache.policies.worth import lru

@@ -8,30 +8,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from kindcache.cache.asking.identity import Identity, Request
+from kindcache.cache.asking.scope import Scoping
 from kindcache.cache.background import Background
 from kindcache.cache.deciding import Decider
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.engine import Engine
-from kindcache.cache.entry import Answer, Choice, Payload
+from kindcache.cache.entries.entry import Answer, Choice, Payload
+from kindcache.cache.entries.hot import HotPayloads
+from kindcache.cache.entries.memory import Memory
+from kindcache.cache.entries.occupancy import Occupancy
+from kindcache.cache.entries.table import Table
 from kindcache.cache.errors import StoreError
 from kindcache.cache.events import Event
-from kindcache.cache.hot import HotPayloads
-from kindcache.cache.identity import Identity, Request
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.learning.blocked import Blocked
 from kindcache.cache.learning.evidence import Evidence
-from kindcache.cache.memory import Memory
-from kindcache.cache.occupancy import Occupancy
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import Clock, Embedder, Encoder, EntryKey, Store
-from kindcache.cache.scope import Scoping
 from kindcache.cache.screening import Screening
 from kindcache.cache.settling import Received, settle
 from kindcache.cache.singleflight import Flights
 from kindcache.cache.standing import Standing
 from kindcache.cache.stores.memory import MemoryStore
-from kindcache.cache.table import Table
 from kindcache.cache.writer import Writer
 from kindcache.config.load import loads
 from kindcache.policies.facts import Call, Directives, Origin

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from kindcache.cache.asking.identity import Request
 from kindcache.cache.embedders.hashing import HashingEncoder
-from kindcache.cache.entry import Payload
+from kindcache.cache.entries.entry import Payload
 from kindcache.cache.events import Failed, LookedUp
-from kindcache.cache.identity import Request
 from kindcache.cache.outcome import Aside, Follow, Found, Lead
 from kindcache.cache.ports import EntryKey
 from kindcache.cache.settling import release, settle

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindcache.cache.embedders.hashing import HashingEncoder
-from kindcache.cache.entry import decode_payload
+from kindcache.cache.entries.entry import decode_payload
 from kindcache.cache.errors import EmbedderError
 from kindcache.cache.events import Failed, Removed
 from kindcache.cache.outcome import Aside, Found, Lead

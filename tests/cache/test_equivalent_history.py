@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from kindcache.cache.asking.identity import Request
+from kindcache.cache.asking.turns import TurnScorer
 from kindcache.cache.deciding import Decider
 from kindcache.cache.engine import Engine
-from kindcache.cache.entry import decode_record
+from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.errors import EmbedderTimeout, ScorerError
 from kindcache.cache.events import Failed
-from kindcache.cache.identity import Request
 from kindcache.cache.outcome import Found, Outcome
-from kindcache.cache.purging import purge
+from kindcache.cache.removing.purging import purge
 from kindcache.cache.settling import release
-from kindcache.cache.turns import TurnScorer
 from kindcache.policies.fusion import Fusion
 from kindcache.policies.verdict import Miss, Reason
 from tests.cache.small_engine import (

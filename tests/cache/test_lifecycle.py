@@ -18,7 +18,7 @@ from kindcache.cache import lifecycle as lifecycle_module
 from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.embedders.remote import RemoteEmbedder
 from kindcache.cache.engine import Engine
-from kindcache.cache.entry import decode_record, encode
+from kindcache.cache.entries.entry import decode_record, encode
 from kindcache.cache.errors import StartupError, StoreError
 from kindcache.cache.events import Failed, Removed
 from kindcache.cache.index.build import Build

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from kindcache.cache.entry import Payload
+from kindcache.cache.entries.entry import Payload
 from tests.cache.small_engine import fill, found, request, running
 from tests.conftest import FakeClock
 

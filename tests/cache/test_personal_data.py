@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindcache.cache.entry import decode_payload, decode_record
+from kindcache.cache.entries.entry import decode_payload, decode_record
 from kindcache.cache.settling import settle
 from kindcache.policies.verdict import Admit, Reason, Refuse
 from tests.cache.small_engine import POLICY, found, leading, policy, received, request, running

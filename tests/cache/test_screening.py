@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kindcache.cache.embedders.hashing import HashingEncoder
-from kindcache.cache.entry import decode_record
+from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.events import Event, Failed, KeptApart
 from kindcache.cache.outcome import Found
 from kindcache.cache.ports import EntryKey

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from kindcache.cache.entry import Answer, Choice, Payload, ToolCall
+from kindcache.cache.asking.identity import Request
+from kindcache.cache.entries.entry import Answer, Choice, Payload, ToolCall
 from kindcache.cache.events import Answered, Failed, NotStored, Stored
-from kindcache.cache.identity import Request
 from kindcache.cache.outcome import Follow
 from kindcache.cache.settling import Received, release, settle
 from kindcache.policies.facts import Directives

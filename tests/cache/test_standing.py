@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kindcache.cache.scope import SHARED, Principal
+from kindcache.cache.asking.scope import SHARED, Principal
 from kindcache.cache.standing import Standing
 
 WINDOW_S = 100.0

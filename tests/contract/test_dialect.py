@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kindcache.adapters.dialects.dialect import Dialect, Parsed, Unparsable, Unstorable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.entry import Answer, Choice, ToolCall
+from kindcache.cache.entries.entry import Answer, Choice, ToolCall
 from kindcache.policies.verdict import Reason
 
 LIMIT = 1 << 20

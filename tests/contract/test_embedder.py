@@ -11,9 +11,9 @@ import pytest
 
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
+from kindcache.cache.embedders.memo import Memo
 from kindcache.cache.embedders.remote import RemoteEmbedder
 from kindcache.cache.errors import EmbedderError, EmbedderTimeout
-from kindcache.cache.memo import Memo
 from kindcache.cache.ports import Embedder, Encoder, Vector
 from tests.drivers import models
 from tests.drivers.embedding_server import EmbeddingServer

@@ -13,10 +13,10 @@ import yaml
 from kindcache.adapters.build import Service, build
 from kindcache.adapters.middleware import KindcacheMiddleware
 from kindcache.adapters.upstream.app import UpstreamApp
-from kindcache.cache.entry import decode_record
-from kindcache.cache.erased import Subject
-from kindcache.cache.erasing import erase
+from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.ports import EntryKey
+from kindcache.cache.removing.erased import Subject
+from kindcache.cache.removing.erasing import erase
 from kindcache.config.load import loads
 from tests.conftest import FakeClock
 from tests.drivers import (

@@ -15,10 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.fingerprint import Ask
-from kindcache.cache.identity import Identity, Request
+from kindcache.cache.asking.fingerprint import Ask
+from kindcache.cache.asking.identity import Identity, Request
+from kindcache.cache.asking.scope import Scoping
 from kindcache.cache.ports import Vector
-from kindcache.cache.scope import Scoping
 
 PATH = "/v1/chat/completions"
 ALICE = ((b"authorization", b"Bearer alice"),)

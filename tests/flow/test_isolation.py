@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from kindcache.adapters.build import build
-from kindcache.cache.entry import Answer, Choice
-from kindcache.cache.identity import Request
+from kindcache.cache.asking.identity import Request
+from kindcache.cache.entries.entry import Answer, Choice
 from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.settling import Received, settle

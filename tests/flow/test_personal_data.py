@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kindcache.cache.entry import IndexRecord, Payload, decode_payload, decode_record
+from kindcache.cache.entries.entry import IndexRecord, Payload, decode_payload, decode_record
 from kindcache.cache.stores.sqlite import SqliteStore
 from tests.drivers import AsgiDriver, ScriptedUpstream
 from tests.drivers.cached import KEY, proxied

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from kindcache.policies.facts import NO_DIRECTIVES
 from kindcache.policies.freshness import Fresh
 from kindcache.policies.lifespan import Lifespan, lifespan, retention_s, still_good
+from kindcache.policies.policy_values import Floors
 from kindcache.policies.reach import stricter
-from kindcache.policies.relaxing import Floors
 from kindcache.policies.verdict import Reason
 
 from .facts import NOW_S, a_policy

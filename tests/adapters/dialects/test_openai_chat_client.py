@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.entry import Answer, Choice, ToolCall
+from kindcache.cache.entries.entry import Answer, Choice, ToolCall
 
 USAGE = {
     "prompt_tokens": 9,

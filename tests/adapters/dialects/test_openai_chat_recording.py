@@ -7,7 +7,7 @@ import pytest
 
 from kindcache.adapters.dialects.dialect import Unstorable
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.entry import Answer, Choice, ToolCall, encode
+from kindcache.cache.entries.entry import Answer, Choice, ToolCall, encode
 from kindcache.policies.verdict import Reason
 
 HEAD = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -316,7 +316,7 @@ def test_body_over_the_limit_is_too_large() -> None:
 
 
 def test_odd_numbers_do_not_stop_the_store_from_encoding() -> None:
-    from kindcache.cache.entry import Payload
+    from kindcache.cache.entries.entry import Payload
 
     for created in (2**70, -1, "now", None, 1.5):
         found = whole(completion(SAID, created=created, usage={"total_tokens": 2**64 - 1}))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.cache.entry import Answer, Choice, ToolCall
+from kindcache.cache.entries.entry import Answer, Choice, ToolCall
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 ANSWER = Answer("m-1", 1_700_000_000, (Choice("Hi there", "stop"),), USAGE, "fp_1")

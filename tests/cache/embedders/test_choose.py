@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from kindcache.cache.embedders.choose import choose
+from kindcache.cache.embedders.memo import Memo
 from kindcache.cache.embedders.remote import RemoteEmbedder
 from kindcache.cache.errors import StartupError
-from kindcache.cache.memo import Memo
 from kindcache.config.service_settings import EmbedderSettings
 from tests.drivers import models
 from tests.drivers.embedding_server import EmbeddingServer

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kindcache.cache.background import Background
-from kindcache.cache.entry import Answer, Choice, ToolCall
+from kindcache.cache.entries.entry import Answer, Choice, ToolCall
 from kindcache.cache.errors import JudgeError
 from kindcache.cache.events import Failed, NotCompared, Verified
 from kindcache.cache.learning.comparing import MOST_CHARS, Comparing

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from kindcache.cache.asking.scope import Principal
 from kindcache.cache.engine import Engine
 from kindcache.cache.events import Removed
 from kindcache.cache.learning import blocked as blocked_module
@@ -24,7 +25,6 @@ from kindcache.cache.learning.feedback import (
 )
 from kindcache.cache.outcome import Found
 from kindcache.cache.ports import EntryKey
-from kindcache.cache.scope import Principal
 from kindcache.cache.settling import settle
 from kindcache.policies.observation import Observation, Source
 from kindcache.policies.verdict import Reason, Tier

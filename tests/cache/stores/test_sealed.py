@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from kindcache.cache.entry import IndexRecord, decode_record, encode, pack_vector
+from kindcache.cache.entries.entry import IndexRecord, decode_record, encode, pack_vector
 from kindcache.cache.errors import StartupError
 from kindcache.cache.ports import EntryKey
 from kindcache.cache.stores.memory import MemoryStore

@@ -1,0 +1,1 @@
+"""Who asks what: scopes, fingerprints, and conversations in other words."""

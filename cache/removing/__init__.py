@@ -1,0 +1,1 @@
+"""What goes before its time: purged by an operator, erased for good."""
