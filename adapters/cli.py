@@ -158,7 +158,7 @@ def _rate(text: str) -> float:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from .serve import ServeOptions, serve  # noqa: PLC0415
+    from .commands.serve import ServeOptions, serve  # noqa: PLC0415
 
     return serve(
         ServeOptions(
@@ -175,7 +175,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from ..config.load import default_path, load  # noqa: PLC0415
-    from .check import effective_table, room_notes  # noqa: PLC0415
+    from .commands.check import effective_table, room_notes  # noqa: PLC0415
 
     path = options.file or default_path()
     settings = load(path)
@@ -187,13 +187,13 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from .stats import StatsOptions, stats  # noqa: PLC0415
+    from .commands.stats import StatsOptions, stats  # noqa: PLC0415
 
     return asyncio.run(stats(StatsOptions(url=options.url, as_json=options.json)))
 
 
 def _erase(options: argparse.Namespace) -> int:
-    from .erase import EraseOptions, erase  # noqa: PLC0415
+    from .commands.erase import EraseOptions, erase  # noqa: PLC0415
 
     return asyncio.run(
         erase(EraseOptions(url=options.url, user=options.user, namespace=options.namespace))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.settings import Settings
-    from .admin import Admin
     from .build import Service
-    from .reloading import Reloaded, Reloading
-    from .sighup import OnSighup
+    from .control.admin import Admin
+    from .control.reloading import Reloaded, Reloading
+    from .control.sighup import OnSighup
 
 CONFIG_VARIABLE = "KINDCACHE_CONFIG"
 DISABLED_VARIABLE = "KINDCACHE_DISABLED"
@@ -137,14 +137,14 @@ class KindcacheMiddleware:
             return None
 
     async def _open(self) -> Service:
-        from .reloading import Reloading  # noqa: PLC0415 - loads what the start loads
-        from .sighup import OnSighup  # noqa: PLC0415
+        from .control.reloading import Reloading  # noqa: PLC0415 - loads what the start loads
+        from .control.sighup import OnSighup  # noqa: PLC0415
 
         settings = _settings(self._config)
         service = self._build(settings, self.app, self._upstream)
         self._reloading = reloading = Reloading(service.lifecycle, settings, self._source)
         if service.admin_token:
-            from .admin import Admin  # noqa: PLC0415 - loaded only where it is on
+            from .control.admin import Admin  # noqa: PLC0415 - loaded only where it is on
 
             self._admin = Admin(
                 service.engine, service.lifecycle, service.admin_token, reloading.reload

@@ -16,14 +16,14 @@ from ..cache.ports import EntryKey
 from ..cache.settling import Ruling, release
 from ..policies.verdict import Bypass, Reason
 from .asgi import App, Message, Receive, Scope, Send, respond
+from .background.comparisons import Comparisons
+from .background.refreshing import MOST_BYTES, Refreshing
 from .cache_control import tighten
-from .comparisons import Comparisons
 from .dialects.dialect import Dialect, Parsed, Unparsable
 from .following import Followed, follow
 from .hit_token import HEADER as HIT_HEADER
 from .hit_token import HitTokens
 from .leading import Leading
-from .refreshing import MOST_BYTES, Refreshing
 from .replay import kept_rendering, replay
 from .request_body import again, instead, read_body
 from .standing_in import StandIns

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from kindcache.adapters.erase import EraseOptions, erase, headers_in
+from kindcache.adapters.commands.erase import EraseOptions, erase, headers_in
 from tests.drivers import AsgiDriver, ScriptedUpstream, serve
 from tests.drivers.cached import KEY, SECRET, proxied
 

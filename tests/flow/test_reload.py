@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from kindcache.adapters.build import Service, build
+from kindcache.adapters.control.reloading import ReloadRefused
 from kindcache.adapters.middleware import KindcacheMiddleware
 from kindcache.adapters.proxy import Proxy
-from kindcache.adapters.reloading import ReloadRefused
 from kindcache.adapters.upstream.app import UpstreamApp
 from kindcache.cache.errors import StoreError
 from kindcache.cache.ports import EntryKey

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kindcache.adapters.cli import main
-from kindcache.adapters.stats import TOKEN_VARIABLE, StatsError, StatsOptions, stats, table
+from kindcache.adapters.commands.stats import TOKEN_VARIABLE, StatsError, StatsOptions, stats, table
 from tests.drivers import serve
 from tests.drivers.cached import SECRET, cached
 

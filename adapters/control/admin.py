@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..cache.engine import Engine
-from ..cache.errors import StoreError
-from ..cache.lifecycle import Lifecycle
-from ..cache.ports import EntryKey
-from ..cache.removing.erasing import erase
-from ..cache.removing.purging import purge
-from .asgi import Receive, Scope, Send, header, respond
+from ...cache.engine import Engine
+from ...cache.errors import StoreError
+from ...cache.lifecycle import Lifecycle
+from ...cache.ports import EntryKey
+from ...cache.removing.erasing import erase
+from ...cache.removing.purging import purge
+from ..asgi import Receive, Scope, Send, header, respond
+from ..request_body import read_body
 from .erasure import NoSubject, subject_of
 from .reloading import Reloaded, ReloadRefused
-from .request_body import read_body
 
 PREFIX = "/_cache/"
 MAX_BODY_BYTES = 64 << 10

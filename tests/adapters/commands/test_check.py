@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kindcache.adapters.check import effective_table, room_notes
+from kindcache.adapters.commands.check import effective_table, room_notes
 from kindcache.config.load import default_path, load, loads
 
 POLICIES = """

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kindcache.adapters.background.model_judge import MOST_CHARS, ModelJudge, verdict
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.adapters.model_judge import MOST_CHARS, ModelJudge, verdict
 from kindcache.cache.entries.entry import Answer, Choice
 from kindcache.cache.errors import BudgetSpent, JudgeError, OwnCallError
 from kindcache.cache.settling import Received

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..config.units import format_duration, format_share
+from ...config.units import format_duration, format_share
 
 if TYPE_CHECKING:
-    from ..config.category_settings import Effective
-    from ..config.settings import Settings
+    from ...config.category_settings import Effective
+    from ...config.settings import Settings
 
 _GAP = "  "
 _NONE = "-"

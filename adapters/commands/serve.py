@@ -13,15 +13,15 @@ from pathlib import Path
 
 import uvicorn
 
-from ..config.addresses import redact_url
-from ..config.load import default_path, load
-from ..config.settings import Settings
-from .asgi import App
-from .demo.model import MODEL, DemoModel
-from .middleware import CONFIG_VARIABLE
-from .one_write import OneWriteProtocol
-from .proxy import Proxy
-from .upstream.app import UpstreamApp
+from ...config.addresses import redact_url
+from ...config.load import default_path, load
+from ...config.settings import Settings
+from ..asgi import App
+from ..demo.model import MODEL, DemoModel
+from ..middleware import CONFIG_VARIABLE
+from ..one_write import OneWriteProtocol
+from ..proxy import Proxy
+from ..upstream.app import UpstreamApp
 
 UPSTREAM_VARIABLE = "KINDCACHE_UPSTREAM"
 KEEP_ALIVE_S = 75

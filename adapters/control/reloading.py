@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..cache.errors import EmbedderError
-from ..cache.fail_open import fail_open
-from ..cache.lifecycle import Example, Lifecycle
-from ..config.difference import difference, in_force
-from ..config.problems import ConfigError
-from ..config.settings import Settings
-from ..policies.policy import compose
+from ...cache.errors import EmbedderError
+from ...cache.fail_open import fail_open
+from ...cache.lifecycle import Example, Lifecycle
+from ...config.difference import difference, in_force
+from ...config.problems import ConfigError
+from ...config.settings import Settings
+from ...policies.policy import compose
 
 Source = Callable[[], Settings]  # blocking; raises ConfigError
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..cache.background import Background
-from ..cache.fail_open import fail_open
-from ..cache.learning.comparing import Comparing
-from ..cache.outcome import Found, Lead
-from ..cache.ports import AnswerJudge
-from ..cache.settling import Ruling
-from .asgi import Scope
+from ...cache.background import Background
+from ...cache.fail_open import fail_open
+from ...cache.learning.comparing import Comparing
+from ...cache.outcome import Found, Lead
+from ...cache.ports import AnswerJudge
+from ...cache.settling import Ruling
+from ..asgi import Scope
+from ..dialects.dialect import Dialect
 from .checking import Checks
-from .dialects.dialect import Dialect
 
 JudgeFor = Callable[[Dialect, Scope], AnswerJudge]  # the judge that serves one caller
 

@@ -10,20 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..cache.background import Background
-from ..cache.engine import Engine
-from ..cache.errors import EmbedderError, OwnCallError
-from ..cache.events import Failed, NotCompared, Trace
-from ..cache.learning.blocked import pair
-from ..cache.learning.comparing import Comparison, compare, sole_text
-from ..cache.outcome import Found, Lead
-from ..cache.ports import AnswerJudge, EntryKey
-from ..cache.settling import Received, Ruling, carry_out, note_standing, rule
-from ..policies.comparable import comparable
-from ..policies.observation import Source
-from ..policies.verdict import Miss, Reason, Tier, certainty
-from .asgi import Scope
-from .dialects.dialect import Dialect
+from ...cache.background import Background
+from ...cache.engine import Engine
+from ...cache.errors import EmbedderError, OwnCallError
+from ...cache.events import Failed, NotCompared, Trace
+from ...cache.learning.blocked import pair
+from ...cache.learning.comparing import Comparison, compare, sole_text
+from ...cache.outcome import Found, Lead
+from ...cache.ports import AnswerJudge, EntryKey
+from ...cache.settling import Received, Ruling, carry_out, note_standing, rule
+from ...policies.comparable import comparable
+from ...policies.observation import Source
+from ...policies.verdict import Miss, Reason, Tier, certainty
+from ..asgi import Scope
+from ..dialects.dialect import Dialect
 from .own_calls import OwnCalls
 
 PURPOSE = "check"

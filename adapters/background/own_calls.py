@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 
-from ..cache.errors import BudgetSpent, KindcacheError, OwnCallError
-from ..cache.events import Observer, OwnCall
-from ..cache.learning.budget import DailyBudget
-from ..cache.settling import Received
-from .asgi import App, Message, Scope, without
-from .dialects.dialect import Dialect
-from .recording import Recording
-from .request_body import instead
+from ...cache.errors import BudgetSpent, KindcacheError, OwnCallError
+from ...cache.events import Observer, OwnCall
+from ...cache.learning.budget import DailyBudget
+from ...cache.settling import Received
+from ..asgi import App, Message, Scope, without
+from ..dialects.dialect import Dialect
+from ..recording import Recording
+from ..request_body import instead
 
 ORIGIN_HEADER = b"x-kindcache-origin"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kindcache.adapters.background.own_calls import OwnCalls
 from kindcache.adapters.dialects.openai_chat import OpenAIChat
-from kindcache.adapters.own_calls import OwnCalls
 from kindcache.cache.entries.entry import Answer
 from kindcache.cache.errors import BudgetSpent, KindcacheError, OwnCallError
 from kindcache.cache.events import OwnCall

@@ -9,19 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from ..cache.asking.identity import Request
-from ..cache.background import Background
-from ..cache.engine import Engine
-from ..cache.errors import OwnCallError
-from ..cache.events import Failed
-from ..cache.outcome import Found
-from ..cache.ports import EntryKey
-from ..cache.refreshes import Refreshes
-from ..cache.settling import carry_out, rule
-from ..cache.stale import as_miss
-from ..policies.verdict import Admit, Reason
-from .asgi import Scope
-from .dialects.dialect import Dialect
+from ...cache.asking.identity import Request
+from ...cache.background import Background
+from ...cache.engine import Engine
+from ...cache.errors import OwnCallError
+from ...cache.events import Failed
+from ...cache.outcome import Found
+from ...cache.ports import EntryKey
+from ...cache.refreshes import Refreshes
+from ...cache.settling import carry_out, rule
+from ...cache.stale import as_miss
+from ...policies.verdict import Admit, Reason
+from ..asgi import Scope
+from ..dialects.dialect import Dialect
 from .own_calls import OwnCalls
 
 PURPOSE = "refresh"

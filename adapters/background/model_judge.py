@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from ..cache.entries.entry import Answer
-from ..cache.errors import BudgetSpent, JudgeError, OwnCallError
-from ..cache.learning.comparing import sole_text
-from .asgi import Scope
-from .dialects.dialect import Dialect
+from ...cache.entries.entry import Answer
+from ...cache.errors import BudgetSpent, JudgeError, OwnCallError
+from ...cache.learning.comparing import sole_text
+from ..asgi import Scope
+from ..dialects.dialect import Dialect
 from .own_calls import OwnCalls
 
 PURPOSE = "judge"

@@ -1,0 +1,1 @@
+"""Calls to the model of our own, after a caller was served: checks and refreshes."""
