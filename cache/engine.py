@@ -81,11 +81,12 @@ class Engine:
             return Aside(Bypass(Reason.STARTING))
         request = self._marked(request)
         call, started_s = request.call, self.clock()
+        policy = self.policy  # another may be in force when this has been judged
         # 1 may it use the cache at all, 2 does a rule name its category, and may that be cached?
-        access = self.policy.access(call)
-        category = self.policy.by_rule(call, request.origin)
+        access = policy.access(call)
+        category = policy.by_rule(call, request.origin)
         if category is not None and isinstance(access, Access):
-            access = self.narrow(access, call, category)
+            access = self.narrow(policy, access, call, category)
         if isinstance(access, Bypass):
             return Aside(access)
         # 3 who asks what
@@ -93,30 +94,31 @@ class Engine:
         if ask is None:
             return Aside(Bypass(Reason.ANONYMOUS))
         # 4 the same question to the letter, or words that were judged before
-        exact = await self._known(request, ask, access, category, trace) if access.read else None
+        exact: Found | Miss | None = None
+        if access.read:
+            exact = await self._known(policy, request, ask, access, category, trace)
         if isinstance(exact, Found):
             return exact
         # 5 its vector, 6 its category by meaning
         ruled = category
         vector, doubt = await self.embed(ask, access, category, trace)
         if category is None:
-            category = self.policy.by_meaning(vector)
-            narrowed = self.narrow(access, call, category)
+            category = policy.by_meaning(vector)
+            narrowed = self.narrow(policy, access, call, category)
             if isinstance(narrowed, Bypass):
                 return Aside(narrowed)
             access = narrowed
             if doubt is Reason.EMBEDDER or not self.learnt:
                 # It may be of a kind that must not be stored.
                 access = Access(access.read, write=False, exact_because=Reason.EMBEDDER)
-        shared = access.read and self.policy.shares_in_flight(call, category)
+        shared = access.read and policy.shares_in_flight(call, category)
         # 7 is someone asking it right now?
         flight = self.flights.join(ask.key) if shared else None
         if flight is not None:
             return Follow(ask, Miss(Reason.NEW, category), trace, flight)
         # 8-12 the same question in other words
         if access.semantic and vector is not None:
-            ask = self.with_history(request, ask, category)
-        policy = self.policy  # another may be in force when this has been judged
+            ask = self.with_history(policy, request, ask, category)
         found = await self.by_meaning(ask, access, category, vector, doubt, trace, policy)
         if isinstance(found, Found):
             self.aliases.keep(policy, found, ruled, category)
@@ -133,7 +135,7 @@ class Engine:
         )
 
     def use(self, policy: Policy) -> None:
-        """Decide by ``policy`` from now on. Lookups under way may end under either."""
+        """Decide by ``policy`` from now on. Lookups under way end under the one they began with."""
         policy.take_over(self.policy)
         self.screening = replace(self.screening, policy=policy)
         self.evidence.use(policy)
@@ -143,26 +145,32 @@ class Engine:
         call = self.policy.marked(request.call)
         return request if call is request.call else replace(request, call=call)
 
-    def narrow(self, access: Access, call: Call, category: str) -> Access | Bypass:
+    def narrow(self, policy: Policy, access: Access, call: Call, category: str) -> Access | Bypass:
         """Return what the policy of ``category`` leaves of ``access``."""
-        narrowed = self.policy.narrow(access, call, category)
-        if isinstance(narrowed, Access) and self.policy.bars_reuse(call, category, self.clock):
+        narrowed = policy.narrow(access, call, category)
+        if isinstance(narrowed, Access) and policy.bars_reuse(call, category, self.clock):
             return Bypass(Reason.TIME_WORDS, category)
         return narrowed
 
     async def _known(
-        self, request: Request, ask: Ask, access: Access, ruled: str | None, trace: Trace
+        self,
+        policy: Policy,
+        request: Request,
+        ask: Ask,
+        access: Access,
+        ruled: str | None,
+        trace: Trace,
     ) -> Found | Miss:
         """Look for the very words: as those of an entry, then as an alias of one."""
-        exact = await self.answers.exact(ask, trace, self.policy)
+        exact = await self.answers.exact(ask, trace, policy)
         if isinstance(exact, Found) or exact.reason is not Reason.NEW:
             return exact
-        meant = self.aliases.recall(self.policy, ask, ruled, self.clock())
-        allowed = None if meant is None else self.narrow(access, ask.call, meant.category)
+        meant = self.aliases.recall(policy, ask, ruled, self.clock())
+        allowed = None if meant is None else self.narrow(policy, access, ask.call, meant.category)
         if meant is None or not isinstance(allowed, Access) or not allowed.semantic:
             return exact
-        ask = self.with_history(request, ask, meant.category)
-        found = await self.answers.of(ask, meant, trace, self.policy)
+        ask = self.with_history(policy, request, ask, meant.category)
+        found = await self.answers.of(ask, meant, trace, policy)
         return found if isinstance(found, Found) else exact
 
     async def embed(
@@ -207,9 +215,9 @@ class Engine:
             return Miss(Reason.BLOCKED, category, near[0][1]) if stopped else verdict
         return await self.answers.of(ask, verdict, trace, policy)
 
-    def with_history(self, request: Request, ask: Ask, category: str) -> Ask:
+    def with_history(self, policy: Policy, request: Request, ask: Ask, category: str) -> Ask:
         """Add the earlier turns where they may be in other words; free where they may not."""
-        wanted = self.decider.turns is not None and self.policy.equivalent_history(category)
+        wanted = self.decider.turns is not None and policy.equivalent_history(category)
         return self.identity.with_history(request, ask) if wanted else ask
 
     def _lead(

@@ -14,6 +14,7 @@ from itertools import count
 
 import numpy as np
 
+from ..policies.allotment import Allotment
 from ..policies.category import Prototypes
 from ..policies.policy import Policy
 from .background import Background
@@ -179,7 +180,13 @@ class Lifecycle:
             self.when_loaded()
 
     async def change(
-        self, policy: Policy, examples: Sequence[Example], *, min_similarity: float, margin: float
+        self,
+        policy: Policy,
+        allotment: Allotment,
+        examples: Sequence[Example],
+        *,
+        min_similarity: float,
+        margin: float,
     ) -> None:
         """Put ``policy`` in force, with all that belongs to it, or nothing at all.
 
@@ -194,6 +201,7 @@ class Lifecycle:
                 policy.use_prototypes(made)
         self.examples, self.min_similarity, self.margin = examples, min_similarity, margin
         self.engine.use(policy)
+        self.engine.memory.table.occupancy.obey(allotment)
 
     async def purge_gone(self, categories: Iterable[str] = ()) -> dict[str, int]:
         """Purge ``categories`` and those that are still to be; return how many entries by name.

@@ -32,9 +32,10 @@ async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None
     None where the prompt's vector cannot be had, or its category may not be stored now.
     """
     call, category = found.ask.call, found.hit.category
-    access = engine.policy.access(call)
+    policy = engine.policy
+    access = policy.access(call)
     if isinstance(access, Access):
-        access = engine.narrow(access, call, category)
+        access = engine.narrow(policy, access, call, category)
     if isinstance(access, Bypass) or not access.write or not engine.learnt:
         return None
     trace, vector = Trace(), None
@@ -44,7 +45,9 @@ async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None
             return None
     if engine.erased.covers_payload(found.ask, found.payload):  # by now
         return None
-    ask = engine.with_history(request, found.ask, category) if access.semantic else found.ask
+    ask = found.ask
+    if access.semantic:
+        ask = engine.with_history(policy, request, ask, category)
     miss = Miss(Reason.EXPIRED, category, found.hit.similarity)
     return Lead(ask, miss, trace, vector, True, None, engine.clock())
 
@@ -55,12 +58,12 @@ async def _rescue(engine: Engine, request: Request, missed: Lead) -> Found | Non
     ask = replace(missed.ask, call=while_failing(missed.ask.call))
     access = policy.access(ask.call)
     if isinstance(access, Access):
-        access = engine.narrow(access, ask.call, category)
+        access = engine.narrow(policy, access, ask.call, category)
     if isinstance(access, Bypass) or not access.read:
         return None
     found = await engine.answers.exact(ask, trace, policy)
     if isinstance(found, Miss) and missed.vector is not None:
-        ask = engine.with_history(request, ask, category)
+        ask = engine.with_history(policy, request, ask, category)
         found = await engine.by_meaning(ask, access, category, missed.vector, None, trace, policy)
     if isinstance(found, Miss):
         return None

@@ -14,8 +14,7 @@ from .settings import Settings
 from .units import format_duration, format_share
 
 UNDER_WAY = ("classifier", "defaults", "categories")  # what a running cache can take over
-# Of a category: its room is laid out at the start, and its index is made for one kind of vectors.
-AT_START = frozenset({"quota", "priority", "vectors"})
+AT_START = frozenset({"vectors"})  # of a category: its index is made for one kind of them
 _DURATIONS = frozenset(
     {"ttl", "time_words_ttl", "stale_while_revalidate", "stale_if_error", "under_load.ttl"}
 )

@@ -14,6 +14,7 @@ from ...cache.lifecycle import Example, Lifecycle
 from ...config.difference import difference, in_force
 from ...config.problems import ConfigError
 from ...config.settings import Settings
+from ...policies.allotment import allot
 from ...policies.policy import compose
 
 Source = Callable[[], Settings]  # blocking; raises ConfigError
@@ -73,14 +74,19 @@ class Reloading:
             policy = await asyncio.to_thread(compose, new)
             examples = examples_of(new)
             kind = new.classifier
+            taken = in_force(self._settings, new)
             try:
                 await self._lifecycle.change(
-                    policy, examples, min_similarity=kind.min_similarity, margin=kind.margin
+                    policy,
+                    allot(taken),
+                    examples,
+                    min_similarity=kind.min_similarity,
+                    margin=kind.margin,
                 )
             except EmbedderError as exc:
                 text = f"the examples cannot be embedded now: {type(exc).__name__}"
                 raise ReloadRefused([text]) from exc
-            self._settings = in_force(self._settings, new)
+            self._settings = taken
         purged = await self._lifecycle.purge_gone(differs.gone)
         return Reloaded(
             differs.changed, differs.needs_restart, purged, tuple(self._lifecycle.to_purge)

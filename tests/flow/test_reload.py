@@ -112,6 +112,28 @@ async def test_thresholds_and_ttls_apply_to_what_is_stored(
     assert late.header("x-cache-reason") == "expired"
 
 
+async def test_a_quota_that_is_given_under_way_keeps_room(
+    upstream: ScriptedUpstream, file: File
+) -> None:
+    file.write(capacity={"entries": 4, "eviction": "lru"})
+    plain = ["What is the tallest mountain?", "Who painted the ceiling of that chapel?"]
+    async with AsgiDriver(running(upstream, file)) as driver:
+        for prompt in plain:
+            await driver.chat(prompt, headers=KEY)
+        file.write(
+            categories={
+                "code": {"match": {"pattern": "code"}, "ttl": "7d"},
+                "default": {"quota": "50%"},
+            }
+        )
+        done = await reload(driver)
+        for kind in ("sorts a list", "parses a date", "opens a window", "draws a cat"):
+            await driver.chat(f"Write code that {kind}", headers=KEY)
+        kept = [await driver.chat(prompt, headers=KEY) for prompt in plain]
+    assert done["changed"] == ["categories.default.quota: not set -> 50%"]
+    assert [each.header("x-cache") for each in kept] == ["HIT", "HIT"]
+
+
 @pytest.mark.parametrize("how", ["removed", "not cached"])
 async def test_a_category_that_goes_takes_its_entries_with_it(
     upstream: ScriptedUpstream, file: File, how: str
