@@ -94,9 +94,7 @@ class Engine:
         if ask is None:
             return Aside(Bypass(Reason.ANONYMOUS))
         # 4 the same question to the letter, or words that were judged before
-        exact: Found | Miss | None = None
-        if access.read:
-            exact = await self._known(policy, request, ask, access, category, trace)
+        exact = await self._known(policy, request, ask, access, category, trace)
         if isinstance(exact, Found):
             return exact
         # 5 its vector, 6 its category by meaning
@@ -123,7 +121,7 @@ class Engine:
         if isinstance(found, Found):
             self.aliases.keep(policy, found, ruled, category)
             return found
-        miss = exact if exact is not None and exact.reason is not Reason.NEW else found
+        miss = found if exact is None or exact.reason is Reason.NEW else exact
         return self._lead(
             ask,
             replace(found, reason=miss.reason),
@@ -160,8 +158,10 @@ class Engine:
         access: Access,
         ruled: str | None,
         trace: Trace,
-    ) -> Found | Miss:
+    ) -> Found | Miss | None:
         """Look for the very words: as those of an entry, then as an alias of one."""
+        if not access.read:
+            return None
         exact = await self.answers.exact(ask, trace, policy)
         if isinstance(exact, Found) or exact.reason is not Reason.NEW:
             return exact
