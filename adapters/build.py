@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..cache.background import Background
 from ..cache.embedders.choose import choose
@@ -18,9 +19,10 @@ from ..cache.learning.comparing import Comparing
 from ..cache.lifecycle import Lifecycle
 from ..cache.loads import Loads
 from ..cache.outages import Outages
-from ..cache.ports import AnswerJudge, Clock, Embedder, Store
+from ..cache.ports import AnswerJudge, Clock, Embedder, PairScorer, Store
 from ..cache.refreshes import Refreshes
 from ..cache.scorers.choose import choose as choose_scorer
+from ..cache.snapshot.keeping import Snapshots
 from ..cache.steady_clock import SteadyClock
 from ..config.settings import Settings
 from ..policies.load import Limits
@@ -37,14 +39,17 @@ from .dialects.openai_chat import OpenAIChat
 from .hit_token import HitTokens
 from .load_watch import LoadWatch
 from .make_engine import make_engine
+from .make_snapshots import make_snapshots
 from .observers.log import LogObserver
 from .observers.prometheus import PrometheusObserver
 from .registry import make_store
 from .responder import Responder
 from .standing_in import StandIns
 from .trust import Trust
-from .upstream.vllm_metrics import VllmMetrics
 from .watching import Watch
+
+if TYPE_CHECKING:
+    from .upstream.vllm_metrics import VllmMetrics
 
 Report = Callable[[str], None]
 
@@ -77,12 +82,15 @@ def build(
     report: Report = silent,
     store: Store | None = None,
     embedder: Embedder | None = None,
+    scorer: PairScorer | None = None,
     chance: Callable[[], float] = random.random,
+    dice: random.Random | None = None,
 ) -> Service:
     """Build a cache in front of ``app``. Opens nothing; raises ``StartupError``.
 
     ``upstream`` identifies what answers behind ``app``: answers of one are never given for another.
-    ``chance`` (0..1) draws the hits that are checked; ``monotonic`` times the model's answers.
+    ``chance`` (0..1) draws the hits that are checked, ``dice`` the entries that may give way;
+    ``monotonic`` times the model's answers.
     """
     clock = SteadyClock() if clock is None else clock
     metrics = PrometheusObserver()
@@ -90,21 +98,33 @@ def build(
     if embedder is None:
         key = environ.get(settings.embedder.api_key_env, "")
         embedder = choose(settings.embedder, key, report)
-    judge_key = environ.get(settings.judge.api_key_env, "")
-    scorer = choose_scorer(settings.judge, judge_key, report)
+    if scorer is None:
+        key = environ.get(settings.judge.api_key_env, "")
+        scorer = choose_scorer(settings.judge, key, report)
     if store is None:
         store = make_store(settings.store, clock, environ)
-    engine = make_engine(settings, upstream, environ, clock, observer, store, embedder, scorer)
+    engine = make_engine(
+        settings, upstream, environ, clock, observer, store, embedder, scorer, dice
+    )
     load = _load_watch(settings, engine, monotonic)
     _watch(metrics, engine, load.loads)
+    metrics.watch_state(engine, settings.capacity.entries)
     tokens = HitTokens(engine.identity.scoping) if settings.evidence.feedback else None
     comparisons = _comparisons(settings, app, engine, metrics, chance)
-    refreshing = _refreshing(settings, app, engine, metrics)
+    refreshing = _refreshing(settings, app, engine, metrics, monotonic)
     engine.answers.refreshes = refreshing.refreshes
     queues = () if comparisons is None else comparisons.queues
+    lifecycle = _lifecycle(
+        settings,
+        engine,
+        load,
+        (refreshing.queue, *queues),
+        make_snapshots(settings, engine, environ),
+    )
+    metrics.watch_replication(lifecycle.follower.behind)
     return Service(
         engine=engine,
-        lifecycle=_lifecycle(settings, engine, load, (refreshing.queue, *queues)),
+        lifecycle=lifecycle,
         responder=Responder(
             app=app,
             watch=Watch(app, load.loads, monotonic),
@@ -117,7 +137,8 @@ def build(
             tokens=tokens if settings.http.details else None,
             comparisons=comparisons,
             refreshing=refreshing,
-            stand_ins=StandIns(engine, Outages()),
+            stand_ins=StandIns(engine, Outages(monotonic)),
+            clock=monotonic,
         ),
         metrics=metrics,
         admin_token=environ.get(settings.http.admin_token_env, ""),
@@ -131,32 +152,48 @@ def _watch(metrics: PrometheusObserver, engine: Engine, loads: Loads) -> None:
     metrics.watch(table.count_by_category, lambda: table.size_bytes)
     metrics.watch_room(table.occupancy.by_category)
     metrics.watch_evidence(engine.evidence.summary)
+    if engine.economics is not None:
+        metrics.watch_economics(engine.economics.summary)
     metrics.watch_loads(loads.figures)
 
 
 def _lifecycle(
-    settings: Settings, engine: Engine, load: LoadWatch, queues: Sequence[Background]
+    settings: Settings,
+    engine: Engine,
+    load: LoadWatch,
+    queues: Sequence[Background],
+    snapshots: Snapshots | None,
 ) -> Lifecycle:
+    beside = (load.run,) if snapshots is None else (load.run, snapshots.run)
     return Lifecycle(
         engine,
         examples_of(settings),
         min_similarity=settings.classifier.min_similarity,
         margin=settings.classifier.margin,
-        beside=(load.run,),
+        beside=beside,
         background=(engine.screening.queue, *queues),
+        snapshots=snapshots,
     )
 
 
 def _load_watch(settings: Settings, engine: Engine, monotonic: Clock) -> LoadWatch:
     asked = settings.load
     limits = Limits(asked.slowdown, asked.in_flight)
-    url, deadline_s = asked.metrics_url, asked.metrics_deadline
     return LoadWatch(
         engine,
         Loads(limits, engine.observer, monotonic),
-        VllmMetrics(url, deadline_s) if url else None,
+        _queue_of_server(settings),
         asked.metrics_every,
     )
+
+
+def _queue_of_server(settings: Settings) -> VllmMetrics | None:
+    url, deadline_s = settings.load.metrics_url, settings.load.metrics_deadline
+    if not url:
+        return None
+    from .upstream.vllm_metrics import VllmMetrics  # noqa: PLC0415 - loads aiohttp
+
+    return VllmMetrics(url, deadline_s)
 
 
 def _comparisons(
@@ -196,7 +233,7 @@ def _comparisons(
 
 
 def _refreshing(
-    settings: Settings, app: App, engine: Engine, metrics: PrometheusObserver
+    settings: Settings, app: App, engine: Engine, metrics: PrometheusObserver, monotonic: Clock
 ) -> Refreshing:
     budget = DailyBudget(settings.freshness.refresh_per_day, engine.clock)
     metrics.watch_refreshes(lambda: budget.left)
@@ -206,6 +243,7 @@ def _refreshing(
         engine.observer,
         deadline_s=settings.upstream.timeout,
         limit_bytes=settings.http.max_answer,
+        clock=monotonic,
     )
     queue = Background("refresh", engine.observer, workers=4, limit=64)
     return Refreshing(engine, calls, queue, Refreshes(engine.clock, lambda: budget.left))

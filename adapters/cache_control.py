@@ -6,9 +6,11 @@ import math
 from dataclasses import replace
 
 from ..policies.facts import Directives
+from ..policies.tags import tags_of
 from .asgi import Headers, joined_header
 
-_ASKING = frozenset({b"cache-control", b"pragma"})
+TAGS_HEADER = b"x-cache-tags"
+_ASKING = frozenset({b"cache-control", b"pragma", TAGS_HEADER})
 _NO_STALE = frozenset({"must-revalidate", "proxy-revalidate"})  # of responses, but plain enough
 
 
@@ -19,6 +21,7 @@ def tighten(asked: Directives, headers: Headers) -> Directives:
     """
     if not any(name.lower() in _ASKING for name, _ in headers):
         return asked
+    asked = _tagged(asked, joined_header(headers, TAGS_HEADER))
     text = joined_header(headers, b"cache-control")
     if not text:
         old_style = joined_header(headers, b"pragma").lower().strip() == "no-cache"
@@ -40,6 +43,15 @@ def forbids_storing(headers: Headers) -> bool:
     """Say whether a response forbids to keep it, even for its own caller."""
     text = joined_header(headers, b"cache-control").lower()
     return any(part.strip().partition("=")[0] == "no-store" for part in text.split(","))
+
+
+def _tagged(asked: Directives, text: str) -> Directives:
+    """Add tags; an answer that could not be found by a tag that it was given is not stored."""
+    if not text:
+        return asked
+    names = (part.strip() for part in text.split(","))
+    tags = tags_of([*asked.tags, *filter(None, names)])
+    return replace(asked, no_store=True) if tags is None else replace(asked, tags=tags)
 
 
 def _directive(part: str) -> tuple[str, str]:

@@ -39,9 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     _add_stats(commands)
     _add_erase(commands)
+    _add_export(commands)
+    _add_import(commands)
+    _add_invalidate(commands)
     _add_demo(commands)
     _add_evaluate(commands)
     _add_tune(commands)
+    _add_simulate(commands)
     return parser
 
 
@@ -78,6 +82,69 @@ def _add_erase(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     erase.add_argument("--user", default="", help="of that caller, only this `user`")
     erase.add_argument("--namespace", default="", help="of that caller, only this namespace")
     erase.set_defaults(run=_erase)
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = commands.add_parser(
+        "export", help="write what the store holds, as lines of JSON (docs/moving.md)"
+    )
+    export.add_argument("file", type=Path, metavar="FILE", help="- writes to stdout")
+    export.add_argument("--config", type=Path, help="policy file; default: the shipped one")
+    export.add_argument(
+        "--no-vectors", action="store_true", help="leave vectors out; the import makes them again"
+    )
+    export.set_defaults(run=_export)
+
+
+def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="take entries of an export, or questions with answers, into the store",
+        description="Takes what `kindcache export` wrote, or seeds: lines with prompt, answer and"
+        " model (docs/moving.md). For seeds stdin has the caller's headers, as in erase.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="- reads stdin")
+    parser.add_argument("--config", type=Path, help="policy file; default: the shipped one")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out lines that are bad")
+    parser.add_argument(
+        "--shared", action="store_true", help="seeds: for all callers without a credential"
+    )
+    parser.add_argument("--upstream", help="seeds: the upstream of the cache, as serve names it")
+    parser.set_defaults(run=_import)
+
+
+def _add_invalidate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    invalidate = commands.add_parser(
+        "invalidate",
+        help="invalidate stored answers, with the token in KINDCACHE_ADMIN_TOKEN",
+        description="What is given must all hold; of several values of one option, one is enough.",
+    )
+    invalidate.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+    for name, told in (
+        ("entry", "an entry, as X-Cache-Entry names it"),
+        ("category", "of this category"),
+        ("model", "asked of this model; with * and ?"),
+        ("tag", "stored with this tag"),
+    ):
+        invalidate.add_argument(
+            f"--{name}", action="append", default=[], help=f"{told}; may be repeated"
+        )
+    invalidate.add_argument("--pattern", help="with a prompt in which this RE2 finds something")
+    invalidate.add_argument("--like", metavar="TEXT", help="with a prompt like this text")
+    invalidate.add_argument(
+        "--at-least", type=float, metavar="S", help="similarity for --like; default: 0.85"
+    )
+    invalidate.add_argument("--older-than", metavar="AGE", help="such as 7d or 90m")
+    invalidate.add_argument(
+        "--scope", action="store_true", help="of one caller, whose headers stdin has, as in erase"
+    )
+    invalidate.add_argument("--user", default="", help="with --scope: only this `user`")
+    invalidate.add_argument("--namespace", default="", help="with --scope: only this namespace")
+    invalidate.add_argument("--all", action="store_true", help="everything")
+    invalidate.add_argument("--dry-run", action="store_true", help="only say what would go")
+    invalidate.add_argument("--show-prompts", action="store_true", help="of some of the entries")
+    invalidate.add_argument("--json", action="store_true", help="print what the cache answers")
+    invalidate.set_defaults(run=_invalidate)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -148,6 +215,49 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     tune.set_defaults(run=_tune)
 
 
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    simulate = commands.add_parser(
+        "simulate",
+        help="replay a log of requests under policies, offline",
+        description="Replays the requests of a log (JSONL, see docs/simulate.md) through the cache"
+        " on a clock of its own, asks no model, and shows the policies side by side.",
+    )
+    what = simulate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--log", type=Path, metavar="FILE", help=".jsonl or .jsonl.gz")
+    what.add_argument(
+        "--example", type=_number, metavar="N", help="print an example log of N requests instead"
+    )
+    simulate.add_argument(
+        "--policy",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="policy file; may be repeated; default: the shipped one",
+    )
+    simulate.add_argument("--html", type=Path, metavar="FILE", help="write a report with plots")
+    simulate.add_argument("--json", action="store_true")
+    simulate.add_argument(
+        "--skip-bad", action="store_true", help="leave out lines that cannot be used"
+    )
+    simulate.add_argument(
+        "--under-load",
+        action="store_true",
+        help="let the load that the logged latencies show relax categories that allow it",
+    )
+    simulate.add_argument(
+        "--seed", type=int, default=1, help="of the example; default: %(default)s"
+    )
+    simulate.set_defaults(run=_simulate)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
 def _rate(text: str) -> float:
     from ..config.units import parse_share  # noqa: PLC0415 - `--help` answers at once
 
@@ -197,6 +307,56 @@ def _erase(options: argparse.Namespace) -> int:
 
     return asyncio.run(
         erase(EraseOptions(url=options.url, user=options.user, namespace=options.namespace))
+    )
+
+
+def _invalidate(options: argparse.Namespace) -> int:
+    from .commands.invalidate import InvalidateOptions, invalidate  # noqa: PLC0415
+
+    return asyncio.run(
+        invalidate(
+            InvalidateOptions(
+                url=options.url,
+                entry=tuple(options.entry),
+                category=tuple(options.category),
+                model=tuple(options.model),
+                tag=tuple(options.tag),
+                pattern=options.pattern,
+                like=options.like,
+                at_least=options.at_least,
+                older_than=options.older_than,
+                scope=options.scope,
+                user=options.user,
+                namespace=options.namespace,
+                all=options.all,
+                dry_run=options.dry_run,
+                show_prompts=options.show_prompts,
+                as_json=options.json,
+            )
+        )
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .commands.export import ExportOptions, export  # noqa: PLC0415
+
+    asked = ExportOptions(options.file, options.config, vectors=not options.no_vectors)
+    return asyncio.run(export(asked))
+
+
+def _import(options: argparse.Namespace) -> int:
+    from .commands.import_ import ImportOptions, import_  # noqa: PLC0415
+
+    return asyncio.run(
+        import_(
+            ImportOptions(
+                file=options.file,
+                config=options.config,
+                skip_bad=options.skip_bad,
+                shared=options.shared,
+                upstream=options.upstream,
+            )
+        )
     )
 
 
@@ -257,6 +417,23 @@ def _tune(options: argparse.Namespace) -> int:
                 rate=options.rate,
                 json=options.json,
             )
+        )
+    )
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from .simulation.run import SimulateOptions, simulate, write_example  # noqa: PLC0415
+
+    if options.example is not None:
+        return write_example(options.example, options.seed)
+    return simulate(
+        SimulateOptions(
+            log=options.log,
+            policies=tuple(options.policy),
+            html=options.html,
+            json=options.json,
+            skip_bad=options.skip_bad,
+            under_load=options.under_load,
         )
     )
 

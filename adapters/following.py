@@ -32,7 +32,7 @@ async def follow(
     Raises ``Truncated`` when a stream that was already being passed on breaks off.
     """
     work = asyncio.create_task(_share(follow, dialect, send, details=details))
-    gone = asyncio.create_task(_client_left(receive))
+    gone = asyncio.create_task(client_left(receive))
     try:
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         return work.result() if work.done() else Followed.CLIENT_LEFT
@@ -43,7 +43,8 @@ async def follow(
         follow.flight.leave()
 
 
-async def _client_left(receive: Receive) -> None:
+async def client_left(receive: Receive) -> None:
+    """Wait until the client has left; its request has been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

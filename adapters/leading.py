@@ -6,6 +6,7 @@ others follow, the app is not told until the last of them has left.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from ..cache.engine import Engine
@@ -39,12 +40,13 @@ class Leading:
         limit_bytes: int,
         details: bool,
         settled: Callable[[Lead, Ruling], None] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._engine = engine
         self._lead = lead
         self._on_settled = settled
         self._details = details
-        self._recording = Recording(dialect, limit_bytes)
+        self._recording = Recording(dialect, limit_bytes, clock)
         self._held: Message | None = None  # the start, until the first part of the body is here
         self._ruling: Ruling | None = None
         self._settled = False

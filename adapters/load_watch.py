@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..cache.engine import Engine
 from ..cache.events import Failed
 from ..cache.fail_open import fail_open
 from ..cache.loads import Loads
-from .upstream.vllm_metrics import MetricsError, VllmMetrics
+
+if TYPE_CHECKING:
+    from .upstream.vllm_metrics import VllmMetrics
 
 STEP_S = 1.0
 
@@ -51,6 +54,8 @@ class LoadWatch:
 
     async def listen(self, metrics: VllmMetrics) -> None:
         """Read the queue once; what cannot be read is absent, and counted."""
+        from .upstream.vllm_metrics import MetricsError  # noqa: PLC0415 - loads aiohttp
+
         try:
             self.loads.heard(await metrics.read())
         except MetricsError as exc:

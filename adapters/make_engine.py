@@ -21,8 +21,10 @@ from ..cache.events import Observers
 from ..cache.index.category import CategoryIndex
 from ..cache.index.choose import choose as choose_coding
 from ..cache.learning.blocked import Blocked
+from ..cache.learning.economics import Economics
 from ..cache.learning.evidence import Evidence
 from ..cache.learning.fact import instrument
+from ..cache.leases import Leases
 from ..cache.ports import Clock, Embedder, PairScorer, Store
 from ..cache.screening import Screening
 from ..cache.singleflight import Flights
@@ -33,6 +35,7 @@ from ..config.settings import Settings
 from ..config.value_types import DEFAULT
 from ..policies.allotment import allot
 from ..policies.policy import compose
+from ..policies.prices import read_prices
 from .registry import is_shared, store_file
 from .secret import load_secret
 
@@ -46,6 +49,7 @@ def make_engine(
     store: Store,
     embedder: Embedder,
     scorer: PairScorer | None,
+    dice: random.Random | None = None,
 ) -> Engine:
     """Return an engine that is not ready yet: ``Lifecycle`` opens and fills it."""
     url = settings.store.url
@@ -56,7 +60,9 @@ def make_engine(
         upstream=upstream,
         namespace=settings.scope.namespace,
     )
-    memory = _memory(settings, clock, observer, store, embedder)
+    if dice is None:
+        dice = random.Random()  # noqa: S311 - no secret
+    memory = _memory(settings, clock, observer, store, embedder, dice)
     policy = compose(settings)
     evidence = Evidence(
         policy,
@@ -67,7 +73,9 @@ def make_engine(
         partial(instrument, scorer, embedder),
         scored=scorer is not None,
     )
-    observer.members.append(evidence)  # it counts the hits that go out
+    asked = settings.economics
+    economics = Economics(read_prices(settings), asked.currency, clock, asked.probe)
+    observer.members += (evidence, economics)  # they count what goes out
     return Engine(
         policy=policy,
         decider=Decider(scorer, observer, clock, TurnScorer(scorer, embedder) if scorer else None),
@@ -81,15 +89,26 @@ def make_engine(
         screening=Screening(policy, memory, embedder, observer, _screening_queue(observer)),
         observer=observer,
         clock=clock,
+        economics=economics,
+        leases=_leases(settings, store, memory.writer, observer),
     )
 
 
+def _leases(settings: Settings, store: Store, writer: Writer, observer: Observers) -> Leases | None:
+    return Leases(store, writer, observer) if settings.store.single_flight == "shared" else None
+
+
 def _memory(
-    settings: Settings, clock: Clock, observer: Observers, store: Store, embedder: Embedder
+    settings: Settings,
+    clock: Clock,
+    observer: Observers,
+    store: Store,
+    embedder: Embedder,
+    dice: random.Random,
 ) -> Memory:
     return Memory(
         table=Table(
-            Occupancy(allot(settings), clock, random.Random()),  # noqa: S311 - no secret
+            Occupancy(allot(settings), clock, dice),
             _indexes(settings, embedder),
         ),
         hot=HotPayloads(settings.store.hot_payloads),

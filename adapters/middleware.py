@@ -199,4 +199,5 @@ def _source(config: str | Path | Settings | None) -> Callable[[], Settings] | No
 def _build(settings: Settings, app: App, upstream: str) -> Service:
     from .build import build  # noqa: PLC0415 - loads everything
 
-    return build(settings, app, upstream=upstream)
+    # Steps that may take many seconds, the export of a model above all: they are to be seen.
+    return build(settings, app, upstream=upstream, report=_logger().warning)

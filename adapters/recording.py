@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+import time
+from collections.abc import Callable
 
 from ..cache.entries.entry import Answer
 from ..cache.settling import Received
@@ -15,11 +16,14 @@ from .dialects.dialect import Dialect, Recorder
 class Recording:
     """One answer being received. What it is given is never changed and never held back."""
 
-    def __init__(self, dialect: Dialect, limit_bytes: int) -> None:
+    def __init__(
+        self, dialect: Dialect, limit_bytes: int, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._dialect = dialect
         self._limit_bytes = limit_bytes
         self._recorder: Recorder | None = None
-        self._started = perf_counter()
+        self._clock = clock
+        self._started = clock()
         self._first_byte_s = 0.0
         self._status = 0
         self._no_store = False
@@ -47,11 +51,11 @@ class Recording:
             upstream_no_store=self._no_store,
             size_bytes=self._size_bytes,
             first_byte_s=self._first_byte_s,
-            total_s=perf_counter() - self._started,
+            total_s=self._clock() - self._started,
         )
 
     def _start(self, status: int, headers: Headers) -> None:
-        self._first_byte_s = perf_counter() - self._started
+        self._first_byte_s = self._clock() - self._started
         self._status = status
         self._no_store = forbids_storing(headers)
         kind = (header(headers, b"content-type") or b"").split(b";")[0].strip().lower()

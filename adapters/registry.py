@@ -12,11 +12,10 @@ from urllib.parse import unquote, urlsplit
 from ..cache.errors import StartupError
 from ..cache.ports import Clock, Store
 from ..cache.stores.guarded import GuardedStore
+from ..config.redis_address import REDIS_SCHEMES
 
 if TYPE_CHECKING:
     from ..config.service_settings import StoreSettings
-
-REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 
 
 def store_file(url: str) -> Path | None:
@@ -37,10 +36,11 @@ def make_store(
 ) -> Store:
     """Make the store that ``settings`` name, with deadlines and a breaker; opens nothing.
 
-    Raises ``StartupError``: a store that shall be encrypted is never opened without its keys.
+    Raises ``StartupError``: a store that shall be encrypted is never opened without its keys, nor
+    one that has a password without that.
     """
     return GuardedStore(
-        _sealed(_bare_store(settings, clock), settings.encryption_env, environ),
+        _sealed(_bare_store(settings, clock, environ), settings.encryption_env, environ),
         read_deadline_s=settings.read_deadline,
         write_deadline_s=settings.write_deadline,
     )
@@ -55,7 +55,14 @@ def _sealed(store: Store, variable: str, environ: Mapping[str, str]) -> Store:
     return SealedStore(store, parse_keys(environ.get(variable, ""), variable))
 
 
-def _bare_store(settings: StoreSettings, clock: Clock) -> Store:
+def _password(variable: str, environ: Mapping[str, str]) -> str:
+    password = environ.get(variable, "") if variable else ""
+    if variable and not password:
+        raise StartupError(f"store.password_env: {variable} is not set")
+    return password
+
+
+def _bare_store(settings: StoreSettings, clock: Clock, environ: Mapping[str, str]) -> Store:
     scheme = urlsplit(settings.url).scheme
     path = store_file(settings.url)
     if path is not None:
@@ -65,9 +72,10 @@ def _bare_store(settings: StoreSettings, clock: Clock) -> Store:
     if scheme in REDIS_SCHEMES:
         from ..cache.stores.redis import RedisStore  # noqa: PLC0415
 
-        return RedisStore.from_url(settings.url, settings.namespace)
+        password = _password(settings.password_env, environ)
+        return RedisStore.from_url(settings.url, settings.namespace, password=password)
     if scheme == "memory":
         from ..cache.stores.memory import MemoryStore  # noqa: PLC0415
 
         return MemoryStore(clock=clock)
-    raise StartupError(f"no store speaks {scheme}://; known: sqlite, redis, rediss, unix, memory")
+    raise StartupError(f"no store speaks {scheme}://; known: sqlite, redis, memory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,9 @@ from typing import assert_never
 from ..cache.asking.identity import Request
 from ..cache.asking.scope import SHARED
 from ..cache.engine import Engine
+from ..cache.entries.entry import usage_of
 from ..cache.events import Served
+from ..cache.leases import Turn
 from ..cache.outcome import Aside, Follow, Found, Lead
 from ..cache.ports import EntryKey
 from ..cache.settling import Ruling, release
@@ -28,6 +31,7 @@ from .replay import kept_rendering, replay
 from .request_body import again, instead, read_body
 from .standing_in import StandIns
 from .status_headers import on_bypass, on_failure, on_hit, on_load
+from .taking_turns import turn_of
 from .trust import Trust
 from .watching import Watch
 
@@ -48,6 +52,7 @@ class Responder:
     comparisons: Comparisons | None = None  # None: fresh answers are compared with none
     refreshing: Refreshing | None = None  # None: nothing stale is served, so nothing refreshed
     stand_ins: StandIns | None = None  # None: what the model says in error reaches the caller
+    clock: Callable[[], float] = time.perf_counter  # times the model's answers
 
     def dialect_for(self, scope: Scope) -> Dialect | None:
         """Return the dialect that the request speaks, None when it is none of ours."""
@@ -95,6 +100,9 @@ class Responder:
             case _ if request.call.directives.only_if_cached:
                 await self._only_if_cached(outcome, dialect, send)
             case Lead():
+                turn = await turn_of(self.engine, outcome, receive)
+                if turn is not Turn.LEAD:
+                    return turn is None
                 await self._lead(outcome, request, dialect, scope, receive, send, data)
             case Follow():
                 ended = await follow(outcome, dialect, receive, send, details=self.details)
@@ -124,6 +132,7 @@ class Responder:
             limit_bytes=self.max_answer_bytes,
             details=self.details,
             settled=self._settled(dialect, scope),
+            clock=self.clock,
         )
         app = self.watch.over(request.call)
         if self.stand_ins is None or not self.engine.policy.stands_in:
@@ -165,15 +174,7 @@ class Responder:
             headers += on_load(self.engine.policy.load(request.call.model))
         if self.tokens is not None:
             headers.append((HIT_HEADER, self.tokens.make(found, self.engine.clock())))
-        usage = found.payload.answer.usage or {}
-        tokens = usage.get("total_tokens")
-        self.engine.observer.notify(
-            Served(
-                found.hit.category,
-                found.payload.upstream_s,
-                tokens if isinstance(tokens, int) else 0,
-            )
-        )
+        self.engine.observer.notify(_served(found, request.call.model))
         hot, key = self.engine.memory.hot, EntryKey(found.hit.key)
         rendered = kept_rendering(hot, key, dialect, request.call, found.payload)
         await replay(send, dialect, rendered, headers, stream=request.call.stream)
@@ -207,6 +208,11 @@ class Responder:
             await send(message)
 
         await app(scope, receive, label)
+
+
+def _served(found: Found, model: str) -> Served:
+    read, written, tokens = usage_of(found.payload.answer)
+    return Served(found.hit.category, found.payload.upstream_s, tokens, model, read, written)
 
 
 def readable_body(scope: Scope, data: bytes) -> bytes:

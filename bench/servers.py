@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -46,12 +47,17 @@ def upstream(folder: Path, latency_ms: float) -> Iterator[Server]:
 
 
 @contextmanager
-def proxy(folder: Path, upstream_port: int, scorer: str = "none") -> Iterator[Server]:
+def proxy(
+    folder: Path, upstream_port: int, scorer: str = "none", *, redis: str = ""
+) -> Iterator[Server]:
     """Run ``kindcache serve`` in ``folder``, where its store lies, with the shipped policies.
 
-    ``scorer`` is ``judge.scorer``: "none" leaves the decision to the guards.
+    ``scorer`` is ``judge.scorer``: "none" leaves the decision to the guards. With ``redis``, the
+    URL of a server, every answer comes from there and none from memory.
     """
     policies = default_path().read_text(encoding="utf-8")
+    if redis:
+        policies = re.sub(r'url: "sqlite:.*', f'url: "{redis}"\n  hot_payloads: 1B', policies)
     config = folder / "policies.yaml"
     config.write_text(
         policies.replace("anonymous: bypass", "anonymous: share")
@@ -60,7 +66,8 @@ def proxy(folder: Path, upstream_port: int, scorer: str = "none") -> Iterator[Se
     )
     command = [str(Path(sys.executable).with_name("kindcache")), "serve", "--config", str(config)]
     target = f"http://127.0.0.1:{upstream_port}/v1"
-    with running([*command, "--upstream", target], folder, "/readyz") as server:
+    secret = {"KINDCACHE_SECRET": "a secret of this benchmark alone"} if redis else {}
+    with running([*command, "--upstream", target], folder, "/readyz", environ=secret) as server:
         yield server
 
 

@@ -56,14 +56,14 @@ def fill(
                 batch, new = new[:count], new[count:]
                 if not batch:
                     raise SystemExit(f"the questions do not fill {size:,} entries")
-                stored += uvloop.run(_store(server, batch))
+                stored += uvloop.run(store(server, batch))
         folder = root / f"filled-{size}"
         shutil.copytree(growing, folder)
         filled.append(Filled(folder, size, tuple(stored), ()))
     return [replace(each, new=new) for each in filled]  # what is new to the fullest is new to all
 
 
-async def _store(server: Server, batch: Sequence[Question]) -> list[Question]:
+async def store(server: Server, batch: Sequence[Question]) -> list[Question]:
     """Ask ``batch``; return the questions whose answers are now stored in the category."""
     parts = [batch[first::CLIENTS] for first in range(CLIENTS)]
     loads = await asyncio.gather(

@@ -39,15 +39,17 @@ class Decider:
         trace: Trace,
     ) -> Hit | Miss:
         """Decide about ``near``, entries with their similarity, best first."""
+        started = perf_counter()
         call = ask.call
         candidates = [candidate(entry, similarity, ask.partition) for entry, similarity in near]
         if self.scorer is None:
-            return policy.judge(category, call, candidates, self.clock())
+            verdict = policy.judge(category, call, candidates, self.clock())
+            trace.judge_s = perf_counter() - started
+            return verdict
         turns = ask.history.turns if ask.history is not None else ()
         found = policy.shortlist(category, call, candidates, self.clock(), turns)
         miss: Miss | None = None
         lent: Hit | None = None
-        started = perf_counter()
         try:
             for ready in found.ready[:SCORED]:
                 chance = await self._probability(call.prompt, ready)

@@ -7,6 +7,7 @@ say. State changes are synchronous; the I/O they call for is queued.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 from ..policies.eligibility import Access
@@ -22,10 +23,14 @@ from .errors import EmbedderError
 from .events import Failed, LookedUp, Observer, Trace
 from .fail_open import fail_open
 from .learning.blocked import Blocked
+from .learning.economics import Economics
 from .learning.evidence import Evidence
+from .leases import Leases
 from .outcome import Aside, Follow, Found, Lead, Outcome
-from .ports import Clock, Embedder, Store, Vector
+from .ports import Clock, Embedder, Position, Store, Vector
 from .removing.erased import Erased
+from .removing.hot_sweep import drop_covered
+from .removing.invalidated import Invalidated, Known
 from .screening import Screening
 from .singleflight import Flights
 from .stored_answers import StoredAnswers
@@ -54,15 +59,29 @@ class Engine:
     clock: Clock
     epoch: bytes | None = None
     learnt: bool = False
+    leases: Leases | None = None  # None: other processes may ask the same at the same time
+    position: Position | None = None  # up to which the store's changes are carried out here
+    economics: Economics | None = None  # None: all questions are looked up
     answers: StoredAnswers = field(init=False)
     aliases: Aliases = field(init=False)
     erased: Erased = field(init=False)
+    invalidated: Invalidated = field(init=False)
 
     def __post_init__(self) -> None:
         self.erased = Erased(self.clock)
+        self.invalidated = Invalidated(
+            self.clock, self.embedder, partial(drop_covered, self.memory, self.flights)
+        )
+        self.screening = replace(self.screening, invalidated=self.invalidated)
         self.aliases = Aliases(self.memory.table)
         self.answers = StoredAnswers(
-            self.memory, self.store, self.blocked, self.erased, self.observer, self.clock
+            self.memory,
+            self.store,
+            self.blocked,
+            self.erased,
+            self.invalidated,
+            self.observer,
+            self.clock,
         )
 
     async def lookup(self, request: Request) -> Outcome:
@@ -80,7 +99,7 @@ class Engine:
         if self.epoch is None:
             return Aside(Bypass(Reason.STARTING))
         request = self._marked(request)
-        call, started_s = request.call, self.clock()
+        call, started_s, known = request.call, self.clock(), self.invalidated.known
         policy = self.policy  # another may be in force when this has been judged
         # 1 may it use the cache at all, 2 does a rule name its category, and may that be cached?
         access = policy.access(call)
@@ -129,6 +148,7 @@ class Engine:
             vector if access.semantic else None,
             access,
             started_s,
+            known,
             shared=shared,
         )
 
@@ -204,6 +224,8 @@ class Engine:
             return Miss(Reason.CLIENT_NO_CACHE, category)
         if vector is None or not access.semantic:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
+        if self.economics and not policy.failing and self.economics.passes_over(category, ask.key):
+            return Miss(Reason.PROBED, category)
         started = perf_counter()
         reach = policy.reach(category)
         near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES, ask.history)
@@ -228,6 +250,7 @@ class Engine:
         vector: Vector | None,
         access: Access,
         started_s: float,
+        known: Known,
         *,
         shared: bool,
     ) -> Lead | Follow:
@@ -236,7 +259,7 @@ class Engine:
             return Follow(ask, miss, trace, flight)
         rendering = (ask.call.stream, ask.call.wants_usage)
         flight = self.flights.lead(ask.key, rendering) if shared else None
-        return Lead(ask, miss, trace, vector, access.write, flight, started_s)
+        return Lead(ask, miss, trace, vector, access.write, flight, started_s, known)
 
     def _report(self, outcome: Outcome, trace: Trace) -> None:
         match outcome:

@@ -37,6 +37,9 @@ class Served:
     category: str
     upstream_s: float  # what the upstream took for it
     tokens: int  # total tokens of it, 0 = not known
+    model: str = ""  # as the request names it
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Answered:
     status: int
     first_byte_s: float
     total_s: float
+    category: str = ""
+    complete: bool = False  # a whole answer, whether or not it is stored
+    input_tokens: int = 0  # 0 = not known
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,8 @@ class Removed:
     """Entries left the table."""
 
     count: int
-    why: str  # "evicted", "expired", "missing", "corrupt", "purged", "feedback"
+    # "evicted", "expired", "missing", "corrupt", "purged", "invalidated", "feedback", "elsewhere"
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,20 @@ class LoadMoved:
     factor: float  # 0..1; 0 = at rest
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Entries were looked at because another process changed them."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """All records of the store are being read anew."""
+
+    cause: str  # "trimmed", "behind" (of the change log), "told"
+
+
 Event = (
     LookedUp
     | Served
@@ -155,6 +177,8 @@ Event = (
     | OwnCall
     | BarMoved
     | LoadMoved
+    | Followed
+    | Rebuilt
 )
 
 

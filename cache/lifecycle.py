@@ -7,8 +7,8 @@ thing: the engine stands aside until it is back, and the application goes on.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -19,18 +19,25 @@ from ..policies.category import Prototypes
 from ..policies.policy import Policy
 from .background import Background
 from .engine import Engine
-from .entries.entry import decode_record
+from .entries.entry import IndexRecord
 from .entries.heap import give_back
-from .errors import CorruptRecord, EmbedderError, StoreError
+from .errors import EmbedderError, StoreError
 from .events import Failed
 from .fail_open import fail_open
+from .giving_way import give_way
+from .ports import EntryKey, News, Position
+from .removing.epoch import follow_epoch
 from .removing.erasing import sweep
+from .removing.invalidating import sweep as sweep_invalidated
 from .removing.purging import purge
+from .replication.following import Follower
+from .replication.looking import wanted
+from .replication.notices import EPOCH, readers_of
+from .snapshot.keeping import Snapshots
 
 TICK_S = 1.0
-EPOCH_EVERY_TICKS = 10
+MOST_BEHIND_S = 10.0  # not to know the store's changes for so long is no passing trouble
 BLOCKED_EVERY_TICKS = 10
-LOAD_BATCH = 256  # records taken in before other work gets its turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +60,40 @@ class Lifecycle:
     background: Sequence[Background] = ()
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = ()  # each runs until the end
     when_loaded: Callable[[], None] | None = None  # called once
+    snapshots: Snapshots | None = None
     loaded: bool = False
     to_purge: dict[str, None] = field(default_factory=dict)  # categories, in order
+    follower: Follower = field(init=False)
     _loading: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        readers = readers_of(self.engine, self.check_epoch)
+        self.follower = Follower(self.engine, readers, self._moved)
+
     async def open(self) -> None:
         """Open what the engine needs and start its upkeep. Raises ``StartupError``."""
-        await self.engine.embedder.open()
-        if self.engine.decider.scorer is not None:
-            await self.engine.decider.scorer.open()
+        await self.prepare()
+        self._tasks = [
+            asyncio.create_task(self._upkeep()),
+            asyncio.create_task(self._build_indexes()),
+            asyncio.create_task(self.follower.run()),
+            *(asyncio.create_task(run()) for run in self.beside),
+        ]
+
+    async def prepare(self) -> None:
+        """Open what the engine needs; who calls this alone calls ``keep`` too.
+
+        Raises ``StartupError``.
+        """
+        scorer = self.engine.decider.scorer
+        opening = [self.engine.embedder.open()] + ([] if scorer is None else [scorer.open()])
+        await asyncio.gather(*opening)  # each loads in a thread of its own
         self.engine.memory.writer.start()
         await self._connect()
         await self._learn()
         for work in self.background:
             work.start()
-        self._tasks = [
-            asyncio.create_task(self._upkeep()),
-            asyncio.create_task(self._build_indexes()),
-            *(asyncio.create_task(run()) for run in self.beside),
-        ]
 
     async def end_background(self) -> None:
         """Cancel the calls of our own that are under way; none is made any more."""
@@ -89,6 +110,10 @@ class Lifecycle:
         await self._flush_evidence()
         await self._flush_blocked()
         await self.engine.memory.writer.aclose(self.close_deadline_s)
+        if self.engine.leases is not None:
+            await self.engine.leases.aclose()
+        if self.snapshots is not None:
+            await self.snapshots.aclose()
         await self.engine.embedder.aclose()
         if self.engine.decider.scorer is not None:
             await self.engine.decider.scorer.aclose()
@@ -104,25 +129,34 @@ class Lifecycle:
             problems.append("store")
         if not self.engine.learnt:
             problems.append("embedder")
+        behind = self.follower.behind()
+        if behind.seconds > MOST_BEHIND_S:
+            problems.append("replication")
         return {
             "status": "degraded" if problems else "ready",
             "problems": problems,
             "index": "loaded" if self.loaded else "loading",
             "entries": len(self.engine.memory.table),
+            "replication": {
+                "behind_s": round(behind.seconds, 3),
+                "behind_changes": behind.changes,
+                "rebuilding": behind.rebuilding,
+            },
         }
 
     async def _upkeep(self) -> None:
         for tick in count():
             with fail_open(self.engine.observer, "upkeep"):
-                await self._keep(tick)
+                await self.keep(tick)
             await asyncio.sleep(TICK_S)
 
-    async def _keep(self, tick: int) -> None:
+    async def keep(self, tick: int) -> None:
+        """Do what is due in the ``tick``-th second, but for the graphs of indexes."""
         if self.engine.epoch is None:
             await self._connect()
         elif not self.loaded:
             await self.load()
-        elif tick % EPOCH_EVERY_TICKS == 0:
+        else:
             await self.check_epoch()
         if self.engine.epoch is not None:
             await self.engine.evidence.keep()
@@ -136,40 +170,33 @@ class Lifecycle:
     async def _connect(self) -> None:
         try:
             await self.engine.store.open()
-            self.engine.epoch = await self.engine.store.claim("epoch", secrets.token_bytes(16))
+            await follow_epoch(self.engine)
         except StoreError as exc:
             self._failed("open", exc)
 
     async def check_epoch(self) -> None:
-        """Follow the store's epoch; one that was lost is replaced, which is cold, never wrong."""
+        """Follow the store's epoch and invalidations; one that was lost is replaced.
+
+        Cold, never wrong.
+        """
         try:
-            epoch = await self.engine.store.claim("epoch", secrets.token_bytes(16))
+            if await follow_epoch(self.engine):
+                await self.engine.store.changes.tell([News("notice", EPOCH)])
         except StoreError as exc:
             self._failed("epoch", exc)
-            return
-        if epoch != self.engine.epoch:
-            self.engine.epoch = epoch
-            self.engine.memory.clear()
 
     async def load(self) -> None:
-        """Fill table and index from the store; exact hits are served meanwhile."""
-        memory = self.engine.memory
-        number = count(1)
+        """Fill table and index, from a snapshot or the store; exact hits are served meanwhile."""
         try:
             await self.engine.blocked.read(self.engine.store)  # before anything can be found
             await self.engine.erased.read(self.engine.store)
             self.engine.erased.due = False
-            async for key, data in self.engine.store.records():
-                try:
-                    record = decode_record(data)
-                    if self.engine.erased.covers_record(record):
-                        self.engine.erased.due = True  # a write that came too late
-                    else:
-                        memory.adopt(key, record)
-                except CorruptRecord as exc:
-                    self._failed("load", exc)
-                if next(number) % LOAD_BATCH == 0:
-                    await asyncio.sleep(0)
+            if self.snapshots is not None and await self.snapshots.restore(self._wanted):
+                self.follower.begin(self.snapshots.position or 0)
+            else:
+                self.follower.begin(await self.engine.store.changes.latest())
+                await self.follower.filling.load()
+            self.follower.has_filled()
         except StoreError as exc:
             self._failed("load", exc)
             return
@@ -178,6 +205,13 @@ class Lifecycle:
         self.loaded = True
         if self.when_loaded is not None:
             self.when_loaded()
+
+    def _wanted(self, key: EntryKey, record: IndexRecord) -> bool:
+        return wanted(self.engine, key, record)
+
+    def _moved(self, position: Position | None) -> None:
+        if self.snapshots is not None:
+            self.snapshots.position = position
 
     async def change(
         self,
@@ -254,6 +288,14 @@ class Lifecycle:
 
     async def _build_indexes(self) -> None:
         """Build and compact graphs in a thread, one at a time; they serve meanwhile."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="kindcache-index", initializer=give_way)
+        try:
+            await self._build_in(thread)
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _build_in(self, thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
         freed_much = True  # by the load
         while True:
             due = () if self._loading else self.engine.memory.table.indexes()
@@ -261,7 +303,7 @@ class Lifecycle:
                 while (build := index.next_build()) is not None:
                     try:
                         with fail_open(self.engine.observer, "index.build"):
-                            await asyncio.to_thread(build.run)
+                            await loop.run_in_executor(thread, build.run)
                     except BaseException:
                         build.cancel()
                         raise
@@ -269,7 +311,7 @@ class Lifecycle:
                         index.finish_build(build)
                     freed_much = True
             if freed_much and not self._loading:
-                await asyncio.to_thread(give_back)
+                await loop.run_in_executor(thread, give_back)
                 freed_much = False
             await asyncio.sleep(TICK_S)
 
@@ -285,11 +327,14 @@ class Lifecycle:
         try:
             await blocked.send(store)
             await self.engine.erased.send(store)
+            await self.engine.invalidated.send(store)
             if tick % BLOCKED_EVERY_TICKS == 0:
                 await blocked.read(store)
                 await self.engine.erased.read(store)
                 if self.engine.erased.due:
                     await sweep(self.engine)
+                if self.engine.invalidated.due:
+                    await sweep_invalidated(self.engine)
         except StoreError as exc:
             self._failed("blocked", exc)
 
@@ -298,6 +343,7 @@ class Lifecycle:
             async with asyncio.timeout(self.close_deadline_s):
                 await self.engine.blocked.send(self.engine.store)
                 await self.engine.erased.send(self.engine.store)
+                await self.engine.invalidated.send(self.engine.store)
         except (StoreError, TimeoutError) as exc:
             self._failed("blocked", exc)
 

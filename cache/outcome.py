@@ -33,6 +33,7 @@ class Lead:
     write: bool
     flight: Flight | None
     started_s: float
+    known: frozenset[bytes] = frozenset()  # invalidations, when the question was asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import Literal, NewType, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ Matrix = NDArray[np.float32]  # (n, dim) float32, rows L2-normalised
 
 EntryKey = NewType("EntryKey", bytes)  # 16 bytes: the exact key of an entry
 PartitionKey = NewType("PartitionKey", bytes)  # 16 bytes
+Position = int  # of a change in the log of a store: grows with each one; 0 = before all
 
 
 class Clock(Protocol):
@@ -140,11 +141,93 @@ class Index(Protocol):
         ...
 
 
+NewsKind = Literal["admit", "delete", "notice"]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell all who share a store.
+
+    The body of "admit" and "delete" is the keys, joined; of "notice" the name of what has
+    something new: a ledger of notices, or "epoch". Never a text, never an answer.
+    """
+
+    kind: NewsKind
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was told, and where it stands. ``origin``: 8 bytes of the log that told it."""
+
+    position: Position
+    origin: bytes
+    kind: NewsKind
+    body: bytes
+
+    @property
+    def keys(self) -> list[EntryKey]:
+        """Return the keys of an "admit" or a "delete"."""
+        return [EntryKey(self.body[at : at + 16]) for at in range(0, len(self.body), 16)]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What followed is not known any more: read the records instead.
+
+    "trimmed": the log has forgotten it. "behind": the log ends before the position asked for, as
+    after a failover or when the store was emptied.
+    """
+
+    cause: Literal["trimmed", "behind"]
+
+
+class ChangeLog(Protocol):
+    """What was done to a store, in one order for all who share it. Bounded: it forgets the oldest.
+
+    Every method raises ``StoreError`` only. A position is a logical clock: no machine's time
+    decides which of two is greater.
+    """
+
+    @property
+    def origin(self) -> bytes:
+        """Return the 8 bytes that mark what this log told; others' never bear them.
+
+        Where several share one log, theirs bear another mark: nobody's.
+        """
+        ...
+
+    async def tell(self, news: Sequence[News]) -> Position:
+        """Add ``news``, after all that was told before; return the position of the last."""
+        ...
+
+    async def since(self, after: Position, limit: int, wait_s: float) -> Sequence[Change] | Gap:
+        """Return at most ``limit`` changes that follow ``after``, in order.
+
+        Waits for the first one for at most ``wait_s``; then there are none.
+        """
+        ...
+
+    async def latest(self) -> Position:
+        """Return the position of the last change; 0 when there is none."""
+        ...
+
+    async def admitted(self, limit: int) -> Sequence[EntryKey]:
+        """Return the keys of about the last ``limit`` admissions known, newest first, each once."""
+        ...
+
+
 class Store(Protocol):
     """Keeps answers. Every method raises ``StoreError`` only, within the store's own deadline.
 
+    ``put`` and ``delete`` tell ``changes`` what they did: with it or after it, never before.
     An expired entry is as good as absent. Keys are the store's own namespace.
     """
+
+    @property
+    def changes(self) -> ChangeLog:
+        """Return the log of what is done here."""
+        ...
 
     async def open(self) -> None:
         """Connect. Raises ``StoreError`` when the store cannot be reached now."""
@@ -179,6 +262,10 @@ class Store(Protocol):
         """
         ...
 
+    async def records_of(self, keys: Collection[EntryKey]) -> dict[EntryKey, bytes]:
+        """Return the index records of those ``keys`` that are live. A few hundred at most."""
+        ...
+
     async def claim(self, name: str, value: bytes) -> bytes:
         """Return what is kept under ``name``; if nothing is, keep ``value`` and return it.
 
@@ -199,6 +286,17 @@ class Store(Protocol):
 
     async def uncount(self, ledger: str, names: Collection[str]) -> None:
         """Drop counters; absent names are not an error."""
+        ...
+
+    async def lease(self, name: str, token: bytes, ttl_s: float) -> bool:
+        """Take or renew the lease ``name`` for ``ttl_s`` seconds; False: another token holds it.
+
+        Atomic over all users of the store.
+        """
+        ...
+
+    async def release(self, name: str, token: bytes) -> None:
+        """Free the lease ``name`` if ``token`` holds it."""
         ...
 
     async def aclose(self) -> None:

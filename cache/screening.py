@@ -8,7 +8,7 @@ the letter finds the answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..policies.collision import NEAR, Part, collides, is_noise, parts
@@ -23,6 +23,8 @@ from .entries.memory import Memory
 from .errors import EmbedderError
 from .events import Failed, KeptApart, Observer
 from .ports import Embedder, Vector
+from .removing.entry_facts import of_payload
+from .removing.invalidated import Invalidated
 
 LOOKED_AT = 5  # stored prompts that a new one might answer for: as many as a lookup proposes
 Near = Sequence[tuple[Entry, float]]
@@ -37,6 +39,7 @@ class Screening:
     embedder: Embedder
     observer: Observer
     queue: Background
+    invalidated: Invalidated | None = None  # None: nothing is
 
     def admit(
         self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit
@@ -96,7 +99,16 @@ class Screening:
         entry = self.memory.table.get(ask.key)
         # What was purged or replaced meanwhile must not come back.
         if entry is not None and entry.created_s == payload.created_s:
-            self.memory.admit(ask, payload, vector, verdict)
+            if self._covered(ask, payload, vector):
+                self.memory.remove([ask.key], "invalidated")
+            else:
+                self.memory.admit(ask, payload, vector, verdict)
+
+    def _covered(self, ask: Ask, payload: Payload, vector: Vector) -> bool:
+        if self.invalidated is None or not self.invalidated.in_force:
+            return False
+        facts = replace(of_payload(ask.key, payload), vector=vector)
+        return self.invalidated.in_force.covers(facts, payload.after) is not False
 
     async def _collides(
         self, ask: Ask, payload: Payload, pieces: Sequence[Part], near: Near

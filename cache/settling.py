@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..policies.facts import AnswerFacts
+from ..policies.selecting import Facts
 from ..policies.verdict import Admit, Reason, Refuse
 from .asking.fingerprint import Ask
 from .asking.scope import Principal
 from .engine import Engine
-from .entries.entry import Answer, Payload
+from .entries.entry import Answer, Payload, usage_of
 from .events import Answered, NotStored, Stored
 from .fail_open import fail_open
 from .outcome import Lead
 from .ports import EntryKey, PartitionKey
+from .removing.entry_facts import of_payload, whose_is
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,33 @@ def carry_out(engine: Engine, lead: Lead, ruling: Ruling) -> Admit | Refuse:
         note_standing(engine, lead.ask.principal, received.status)
         if ruling.stores and engine.erased.covers(lead.ask, lead.started_s):  # since the ruling
             verdict = Refuse(Reason.ERASED)
+        elif ruling.payload is not None and _outdated(engine, lead, ruling.payload):
+            verdict = Refuse(Reason.INVALIDATED)
         elif ruling.payload is not None and isinstance(ruling.verdict, Admit):
             verdict = _store(engine, lead, ruling.payload, ruling.verdict, received.size_bytes)
             payload = ruling.payload if isinstance(verdict, Admit) else None
     release(engine, lead, payload)
     if isinstance(verdict, Refuse):
         engine.observer.notify(NotStored(lead.miss.category, verdict.reason))
-    engine.observer.notify(
-        Answered(lead.ask.call.model, received.status, received.first_byte_s, received.total_s)
-    )
+    engine.observer.notify(_answered(lead, received))
     return verdict
+
+
+def _answered(lead: Lead, received: Received) -> Answered:
+    answer, model, category = received.answer, lead.ask.call.model, lead.miss.category
+    times = received.first_byte_s, received.total_s
+    if isinstance(answer, Reason):
+        return Answered(model, received.status, *times, category)
+    read, written, _ = usage_of(answer)
+    return Answered(
+        model,
+        received.status,
+        *times,
+        category,
+        complete=True,
+        input_tokens=read,
+        output_tokens=written,
+    )
 
 
 def settle(engine: Engine, lead: Lead, received: Received) -> Admit | Refuse:
@@ -79,6 +98,8 @@ def release(engine: Engine, lead: Lead, payload: Payload | None = None) -> None:
     """End the flight of ``lead``; its followers get ``payload`` or are free to ask themselves."""
     if lead.flight is not None:
         engine.flights.land(lead.ask.key, lead.flight, payload)
+        if engine.leases is not None:
+            engine.leases.give_back(lead.ask.key, lead.flight)
 
 
 def note_standing(engine: Engine, principal: Principal, status: int) -> None:
@@ -150,8 +171,24 @@ def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
         dialect=lead.ask.call.dialect,
         ttl_s=lead.ask.call.directives.ttl_s,
         upstream_s=received.total_s,
+        model=call.model,
+        tags=call.directives.tags,
+        whose=whose_is(lead.ask),
     )
-    return Ruling(received, verdict, payload)
+    after = engine.invalidated.comes_after(_facts(lead, payload), lead.known)
+    if after is None:
+        return Ruling(received, Refuse(Reason.INVALIDATED))
+    return Ruling(received, verdict, replace(payload, after=after) if after else payload)
+
+
+def _outdated(engine: Engine, lead: Lead, payload: Payload) -> bool:
+    """Say whether the answer was invalidated since the ruling, or may have been."""
+    in_force = engine.invalidated.in_force
+    return bool(in_force) and in_force.covers(_facts(lead, payload), payload.after) is not False
+
+
+def _facts(lead: Lead, payload: Payload) -> Facts:
+    return replace(of_payload(lead.ask.key, payload), vector=lead.vector)
 
 
 def _texts(answer: Answer) -> Iterator[str]:

@@ -126,6 +126,11 @@ class Flights:
         flight = self._flights[key] = Flight(self._limit_bytes, rendering)
         return flight
 
+    def close(self) -> None:
+        """Let nobody else join the calls in progress: who asks from now on must ask anew."""
+        for flight in self._flights.values():
+            flight.joinable = False
+
     def land(self, key: EntryKey, flight: Flight, payload: Payload | None) -> None:
         """End ``flight`` and make way for the next call for ``key``."""
         if self._flights.get(key) is flight:

@@ -49,7 +49,8 @@ async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None
     if access.semantic:
         ask = engine.with_history(policy, request, ask, category)
     miss = Miss(Reason.EXPIRED, category, found.hit.similarity)
-    return Lead(ask, miss, trace, vector, True, None, engine.clock())
+    known = engine.invalidated.known
+    return Lead(ask, miss, trace, vector, True, None, engine.clock(), known)
 
 
 async def _rescue(engine: Engine, request: Request, missed: Lead) -> Found | None:

@@ -9,6 +9,7 @@ from ..policies.policy import Policy
 from ..policies.verdict import Hit, Miss, Reason, Tier
 from .asking.fingerprint import Ask
 from .entries.entry import Payload, decode_payload
+from .entries.fetches import Fetch
 from .entries.memory import Memory
 from .errors import CorruptRecord, StoreError
 from .events import Failed, Observer, Trace
@@ -16,7 +17,9 @@ from .learning.blocked import Blocked
 from .outcome import Found
 from .ports import Clock, EntryKey, Store
 from .refreshes import Refreshes
+from .removing.entry_facts import of_payload
 from .removing.erased import Erased
+from .removing.invalidated import Invalidated
 
 
 @dataclass(slots=True)
@@ -31,13 +34,14 @@ class StoredAnswers:
     store: Store
     blocked: Blocked
     erased: Erased
+    invalidated: Invalidated
     observer: Observer
     clock: Clock
     refreshes: Refreshes | None = None
 
     async def exact(self, ask: Ask, trace: Trace, policy: Policy) -> Found | Miss:
         """Return the answer to the very words of ``ask``, or why there is none."""
-        payload = self.memory.hot.get(ask.key) or await self._payload(ask.key, trace)
+        payload = self.memory.hot.get(ask.key) or await self._payload(ask.key, ask, trace)
         if payload is Reason.PAYLOAD_MISSING:
             leaving = self.memory.writer.is_deleting(ask.key) and self.blocked.watches(ask.key)
             return Miss(Reason.BLOCKED if leaving else Reason.NEW, "")
@@ -60,7 +64,7 @@ class StoredAnswers:
         key = EntryKey(verdict.key)
         if not self.memory.table.admission(key):  # purged while the scorer was thinking
             return Miss(Reason.PAYLOAD_MISSING, category, verdict.similarity, verdict.threshold)
-        payload = self.memory.hot.get(key) or await self._payload(key, trace)
+        payload = self.memory.hot.get(key) or await self._payload(key, ask, trace)
         if isinstance(payload, Reason):
             return Miss(payload, category, verdict.similarity, verdict.threshold)
         if self.blocked.stops(ask, key, payload.prompt, payload.created_s):  # by now
@@ -91,22 +95,33 @@ class StoredAnswers:
             return False
         return self.refreshes.allow(EntryKey(verdict.key))
 
-    async def _payload(self, key: EntryKey, trace: Trace) -> Payload | Reason:
+    async def _payload(self, key: EntryKey, ask: Ask, trace: Trace) -> Payload | Reason:
         """Fetch an answer that is not in memory, or say why there is none."""
         if self.memory.writer.is_deleting(key):
             return Reason.PAYLOAD_MISSING
+        with self.memory.fetches.of(key) as fetch:
+            return await self._fetched(key, ask, trace, fetch)
+
+    async def _fetched(
+        self, key: EntryKey, ask: Ask, trace: Trace, fetch: Fetch
+    ) -> Payload | Reason:
         known = self.memory.table.admission(key)
         started = perf_counter()
         try:
             data = await self.store.get(key)
             # What was written or purged meanwhile makes the answer one of the past.
-            current = self.memory.table.admission(key) == known
-            current = current and not self.memory.writer.is_deleting(key)
+            current = self._is_current(key, known, fetch)
             if data is None:
                 if known and current:
                     self.memory.remove([key], "missing")
                 return Reason.PAYLOAD_MISSING
             payload = decode_payload(data)
+            if self.invalidated.in_force:
+                facts = of_payload(key, payload, ask)
+                covered = await self.invalidated.covers(facts, payload.after)
+                current = current and self._is_current(key, known, fetch)
+                if covered is not False:
+                    return self._invalidated(key, sure=bool(covered), current=current)
         except StoreError as exc:
             self.observer.notify(Failed("store.get", type(exc).__name__))
             return Reason.STORE
@@ -120,6 +135,16 @@ class StoredAnswers:
         if current:
             self.memory.hot.put(key, payload, len(data))
             return payload
-        removed = known and not self.memory.table.admission(key)
+        removed = fetch.removed or (known and not self.memory.table.admission(key))
         removed = removed or self.memory.writer.is_deleting(key)
         return self.memory.hot.get(key) or (Reason.PAYLOAD_MISSING if removed else payload)
+
+    def _is_current(self, key: EntryKey, admission: int, fetch: Fetch) -> bool:
+        """Say whether nothing was written or removed since ``admission`` was the number."""
+        unchanged = self.memory.table.admission(key) == admission and not fetch.overtaken
+        return unchanged and not self.memory.writer.is_deleting(key)
+
+    def _invalidated(self, key: EntryKey, *, sure: bool, current: bool) -> Reason:
+        if sure and current:
+            self.memory.remove([key], "invalidated")
+        return Reason.INVALIDATED if sure else Reason.EMBEDDER

@@ -12,6 +12,8 @@ from .events import Failed, Observer
 from .fail_open import fail_open
 from .ports import EntryKey, Store
 
+MOST_UNHEARD = 10_000
+MOST_LOST = 100_000  # keys of failed writes; about 10 MB
 WORKERS = 4  # a slow write must not hold up all others
 
 
@@ -32,6 +34,37 @@ class Delete:
     key: EntryKey
 
 
+class Unheard:
+    """Keys that were written, and of which the store's log has not told yet."""
+
+    def __init__(self) -> None:
+        self._begun: set[EntryKey] = set()
+        self._done: set[EntryKey] = set()
+
+    def begin(self, key: EntryKey) -> None:
+        """Note that ``key`` is about to be written."""
+        if len(self._begun) >= MOST_UNHEARD:  # nobody listens
+            self._begun.clear()
+            self._done.clear()
+        self._begun.add(key)
+
+    def end(self, key: EntryKey, *, done: bool) -> None:
+        """Note how that ended; the log may have told of it meanwhile."""
+        if not done:
+            self.heard([key])
+        elif key in self._begun:
+            self._done.add(key)
+
+    def heard(self, keys: Iterable[EntryKey]) -> None:
+        """Note that the log has told of ``keys``, or will never."""
+        self._begun.difference_update(keys)
+        self._done.difference_update(keys)
+
+    def done(self) -> frozenset[EntryKey]:
+        """Return the keys whose writes the store has confirmed: the log has them by now."""
+        return frozenset(self._done)
+
+
 class Writer:
     """Owns the order of writes: all jobs of one key go through one worker."""
 
@@ -42,6 +75,9 @@ class Writer:
         self._queues: list[asyncio.Queue[Put | Delete]] = [asyncio.Queue() for _ in range(WORKERS)]
         self._tasks: list[asyncio.Task[None]] = []
         self._deleting: Counter[EntryKey] = Counter()
+        self._busy: Counter[EntryKey] = Counter()
+        self._lost: set[EntryKey] = set()
+        self.unheard = Unheard()
         self.waiting = 0
 
     def start(self) -> None:
@@ -70,6 +106,15 @@ class Writer:
         """Say whether what the store still has under ``key`` was removed, and is about to go."""
         return key in self._deleting
 
+    def is_busy(self, key: EntryKey) -> bool:
+        """Say whether something under ``key`` is being written or deleted, or is about to be."""
+        return key in self._busy
+
+    def take_lost(self) -> set[EntryKey]:
+        """Return the keys of writes that failed since this was asked for the last time."""
+        lost, self._lost = self._lost, set()
+        return lost
+
     async def drain(self) -> None:
         """Wait until everything queued so far is written or has failed."""
         await asyncio.gather(*(queue.join() for queue in self._queues))
@@ -88,6 +133,7 @@ class Writer:
 
     def _enqueue(self, job: Put | Delete) -> None:
         self.waiting += 1
+        self._busy[job.key] += 1
         self._queues[job.key[0] % WORKERS].put_nowait(job)
 
     async def _work(self, queue: asyncio.Queue[Put | Delete]) -> None:
@@ -98,22 +144,31 @@ class Writer:
                     await self._do(job)
             finally:
                 self.waiting -= 1
+                _less(self._busy, job.key)
                 if isinstance(job, Delete):
-                    self._deleted(job.key)
+                    _less(self._deleting, job.key)
                 queue.task_done()
 
-    def _deleted(self, key: EntryKey) -> None:
-        self._deleting[key] -= 1
-        if not self._deleting[key]:
-            del self._deleting[key]
-
     async def _do(self, job: Put | Delete) -> None:
+        self.unheard.begin(job.key)
+        done = False
         try:
             match job:
                 case Put():
                     await self._store.put(job.key, job.payload, job.record, job.retention_s)
                 case Delete():
                     await self._store.delete([job.key])
+            done = True
         except StoreError as exc:
+            if len(self._lost) < MOST_LOST:
+                self._lost.add(job.key)
             stage = "store.put" if isinstance(job, Put) else "store.delete"
             self._observer.notify(Failed(stage, type(exc.__cause__ or exc).__name__))
+        finally:
+            self.unheard.end(job.key, done=done)
+
+
+def _less(counts: Counter[EntryKey], key: EntryKey) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

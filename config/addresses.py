@@ -9,9 +9,12 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-STORE_SCHEMES = ("memory", "sqlite", "redis", "rediss", "unix")
+from .redis_address import REDIS_SCHEMES, split_redis_url
+
+STORE_SCHEMES = ("memory", "sqlite", *REDIS_SCHEMES)
 STORES_ACCEPTED = (
-    "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
+    "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, unix:///SOCKET, "
+    "redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SECRET_PARAMETER = re.compile(
@@ -47,8 +50,8 @@ def check_store_url(url: str) -> str:
         )
     if scheme == "unix" and not urlsplit(url).path.strip("/"):
         raise ValueError("needs a socket: unix:///run/redis.sock")
-    if scheme in ("redis", "rediss"):
-        _check_redis(_split(url))
+    if scheme in REDIS_SCHEMES and scheme != "unix":
+        split_redis_url(url)
     return url
 
 
@@ -81,14 +84,6 @@ def _why_no_network(text: str) -> str:
     except ValueError:
         return 'is not an address or network; write "10.1.2.3" or "10.0.0.0/8"'
     return f'has host bits set; nearest: "{meant}"'
-
-
-def _check_redis(parts: SplitResult) -> None:
-    if not parts.hostname:
-        raise ValueError("names no host; write redis://localhost:6379/0")
-    database = parts.path.strip("/")
-    if database and not database.isdecimal():
-        raise ValueError("the part after the host is a database number, as in /0")
 
 
 def _split(url: str) -> SplitResult:

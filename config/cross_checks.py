@@ -9,6 +9,7 @@ from .addresses import check_http_url
 from .category_settings import CategoryFields, Effective, Rule, UnderLoad
 from .patterns import matches_everything
 from .problems import Path, Problem, dotted
+from .redis_address import REDIS_SCHEMES
 from .settings import Settings
 from .units import format_duration, format_share, format_size
 
@@ -19,16 +20,45 @@ SMALLEST_ANSWER = 256  # bytes, compressed, with what is stored beside it
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with ``settings`` as a whole."""
+    yield from _snapshot(settings)
+    yield from _store(settings)
     yield from _remote_embedder(settings)
     yield from _remote_scorer(settings)
     yield from _evidence(settings)
     yield from _freshness(settings)
     yield from _under_load(settings)
     yield from _personal_data(settings)
+    yield from _economics(settings)
     yield from _quotas(settings)
     yield from _room(settings)
     yield from _rules(settings)
     yield from _examples(settings)
+
+
+def _snapshot(settings: Settings) -> Iterator[Problem]:
+    store, snapshot = settings.store.url, settings.snapshot
+    if not snapshot.path:
+        if "every" in snapshot.model_fields_set:
+            yield Problem(("snapshot", "every"), "changes nothing without snapshot.path")
+    elif store.startswith("memory:"):
+        text = "needs a store that survives a restart: sqlite or redis"
+        yield Problem(("snapshot", "path"), text)
+    elif snapshot.path.endswith("/"):
+        yield Problem(("snapshot", "path"), f"{snapshot.path!r} names a folder, not a file in it")
+    elif store.startswith("sqlite:") and store.endswith("/" + snapshot.path.lstrip("/")):
+        yield Problem(("snapshot", "path"), "is the file of the store; name another one")
+
+
+def _store(settings: Settings) -> Iterator[Problem]:
+    store = settings.store
+    scheme, _, rest = store.url.partition("://")
+    if store.password_env and scheme not in REDIS_SCHEMES:
+        yield Problem(("store", "password_env"), "is only for a store.url of Redis")
+    elif store.password_env and ":" in rest.partition("/")[0].rpartition("@")[0]:
+        yield Problem(("store", "password_env"), "is the second password: store.url has one too")
+    if store.single_flight == "shared" and scheme == "memory":
+        text = "needs a store that several processes share; memory:// is of one"
+        yield Problem(("store", "single_flight"), text)
 
 
 def _remote_embedder(settings: Settings) -> Iterator[Problem]:
@@ -116,6 +146,16 @@ def _personal_data(settings: Settings) -> Iterator[Problem]:
                 key = "personal_kinds" if named else "personal_data"
                 text = f"{kind} needs a package: pip install 'kindcache[personal]', or name others"
                 yield Problem((*path, key), text)
+
+
+def _economics(settings: Settings) -> Iterator[Problem]:
+    every: str | None = None
+    for glob in settings.economics.prices:
+        if every is not None:
+            text = f"is never reached: the first that matches counts, and {every!r} matches all"
+            yield Problem(("economics", "prices", glob), text)
+        elif not glob.strip("*"):
+            every = glob
 
 
 def _quotas(settings: Settings) -> Iterator[Problem]:

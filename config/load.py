@@ -20,6 +20,8 @@ from .settings import Settings
 
 __all__ = ["ConfigError", "default_path", "load", "loads"]
 
+_PRICES = ("economics", "prices")
+
 
 def default_path() -> FilePath:
     """Return the file of the shipped policies."""
@@ -78,9 +80,10 @@ def _validated(data: dict[Any, Any]) -> tuple[Settings, list[Problem]]:
 
 
 def _leave_out(data: dict[Any, Any], path: Path) -> None:
-    """Remove the deepest key of ``path`` from ``data``; a list or a category's rules as a whole.
+    """Remove the deepest key of ``path`` from ``data``; lists, rules and prices as a whole.
 
-    Positions in a list must stay, and a rule without its bad condition would match more.
+    Positions in a list must stay, a rule without its bad condition would match more, and a price
+    needs all of its keys.
     """
     holder, key, value = data, path[0], data
     for number, step in enumerate(path):
@@ -88,7 +91,7 @@ def _leave_out(data: dict[Any, Any], path: Path) -> None:
             holder, key, value = value, step, value[step]
         elif number < len(path) - 1:
             return  # left out already
-        if key == "match" or isinstance(value, list):
+        if key == "match" or isinstance(value, list) or path[: number + 1] == _PRICES:
             break
     holder.pop(key, None)
 

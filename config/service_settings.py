@@ -48,13 +48,25 @@ class StoreSettings(Strict):
     url: Annotated[str, AfterValidator(check_store_url)] = Field(
         default="sqlite:///kindcache.db",
         description="memory://, sqlite:///FILE (four slashes from the root), redis://HOST:PORT/DB, "
-        "rediss://... with TLS, or unix:///SOCKET. The default needs no server and survives a "
-        "restart.",
+        "unix:///SOCKET, redis+cluster://HOST:PORT,HOST:PORT or "
+        "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; rediss... with TLS (`docs/redis.md`). The "
+        "default needs no server and survives a restart.",
+    )
+    password_env: Variable = Field(
+        default="",
+        description="Name of the environment variable with the password of Redis. Empty: as the "
+        "URL says.",
     )
     namespace: str = Field(
         default="kindcache",
         pattern=NAMESPACE_PATTERN,
         description="Prefix of every key, so that several caches can live in one Redis.",
+    )
+    single_flight: Literal["process", "shared"] = Field(
+        default="process",
+        description="`shared`: equal misses of all processes at the store make one call, at the "
+        "price of one round trip for each miss (`docs/redis.md`). `process`: those of each "
+        "process do.",
     )
     encryption_env: Variable = Field(
         default="",

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from .category_settings import Category, CategoryFields, Defaults, Effective
+from .economics_settings import EconomicsSettings
 from .freshness_settings import FreshnessSettings
 from .judging_settings import Classifier, EvidenceSettings, JudgeSettings
 from .load_settings import LoadSettings
@@ -24,6 +25,7 @@ from .service_settings import (
     TrustSettings,
     UpstreamSettings,
 )
+from .snapshot_settings import SnapshotSettings
 from .value_types import DEFAULT, Many, Name, Strict, no_bool
 
 
@@ -35,6 +37,7 @@ class Settings(Strict):
     )
     upstream: UpstreamSettings = UpstreamSettings()
     store: StoreSettings = StoreSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
     embedder: EmbedderSettings = EmbedderSettings()
     scope: ScopeSettings = ScopeSettings()
     trust: TrustSettings = TrustSettings()
@@ -49,6 +52,7 @@ class Settings(Strict):
     evidence: EvidenceSettings = EvidenceSettings()
     load: LoadSettings = LoadSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    economics: EconomicsSettings = EconomicsSettings()
     defaults: Defaults = Defaults()
     categories: dict[Name, Category] = Field(
         default_factory=dict,

@@ -10,9 +10,9 @@ FIRST_GUESS_S = 3600.0  # ours: an entry of an unknown category is asked for onc
 _LN2 = math.log(2.0)
 
 
-def faded(amount: float, seconds: float) -> float:
+def faded(amount: float, seconds: float, half_life_s: float = HALF_LIFE_S) -> float:
     """Return what is left of ``amount`` after ``seconds``; a clock that went back fades nothing."""
-    return amount * math.exp2(-max(seconds, 0.0) / HALF_LIFE_S)
+    return amount * math.exp2(-max(seconds, 0.0) / half_life_s)
 
 
 def watched_s(seconds: float) -> float:

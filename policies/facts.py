@@ -28,6 +28,7 @@ class Directives:
     no_refresh: bool = False  # the request is too large to be kept until its turn
     ttl_s: float | None = None  # upper bound on how long the new answer is kept
     namespace: str = ""  # a further split of the scope
+    tags: tuple[str, ...] = ()  # of the new answer, by which it may be invalidated
 
 
 NO_DIRECTIVES = Directives()

@@ -40,7 +40,7 @@ def lifespan(
     if bound:
         ttl_s = min(ttl_s, policy.time_words_ttl_s)
     if policy.ttl_jitter:
-        ttl_s *= 1.0 - policy.ttl_jitter * _drawn(key)
+        ttl_s *= 1.0 - policy.ttl_jitter * drawn(key)
     if bound:
         return Lifespan(ttl_s)
     return Lifespan(ttl_s, policy.stretch_s, policy.stale_while_revalidate_s)
@@ -96,8 +96,13 @@ def retention_s(policy: CategoryPolicy, key: bytes, created_s: float, prompt: st
         return 0.0
     if speaks_of_now(policy, created_s, prompt):
         return life.ttl_s
+    return life.ttl_s + longest_life_s(policy) - policy.ttl_s
+
+
+def longest_life_s(policy: CategoryPolicy) -> float:
+    """Return how long an answer may be of use at most."""
     windows_s = max(policy.stale_while_revalidate_s, policy.stale_if_error_s)
-    return life.ttl_s + (longest_ttl_s(policy) - policy.ttl_s) + windows_s
+    return longest_ttl_s(policy) + windows_s
 
 
 def _is_plain(policy: CategoryPolicy) -> bool:
@@ -110,7 +115,7 @@ def _is_plain(policy: CategoryPolicy) -> bool:
     )
 
 
-def _drawn(key: bytes) -> float:
+def drawn(key: bytes) -> float:
     """Return a number from 0 to below 1 that ``key`` alone decides, even over all keys."""
     tail = key[-_DRAWN_FROM:]
     return int.from_bytes(tail) / (1 << 8 * len(tail)) if tail else 0.0

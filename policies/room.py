@@ -163,7 +163,7 @@ class Room:
         total: Used,
         of_scope: Used,
     ) -> Iterator[_Kind]:
-        names = {*held, category}
+        names = dict.fromkeys((*held, category))  # in order: who gives way is drawn from them
         guarantees = {name: self.guarantee(name) for name in names}
         cap = self._cap
         yield _Kind(

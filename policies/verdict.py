@@ -40,6 +40,7 @@ class Reason(StrEnum):
     CLIENT_NO_CACHE = "client_no_cache"
     OVER_WINDOW = "over_window"  # longer than the embedder's window: exact tier only
     EXACT_ONLY = "exact_only"  # tools, n > 1, sampling or policy: exact tier only
+    PROBED = "probed"  # searching does not pay in its category, and only a sample is searched for
     PAYLOAD_MISSING = "payload_missing"
     PAYLOAD_CORRUPT = "payload_corrupt"
     USAGE_UNKNOWN = "usage_unknown"  # the caller asked for usage, the stored answer has none
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     UPSTREAM_NO_STORE = "upstream_no_store"
     CLIENT_NO_STORE = "client_no_store"
     ERASED = "erased"  # what this caller asked up to then was erased
+    INVALIDATED = "invalidated"  # it was invalidated, or was asked before that was known
     EMPTY = "empty"
     BACKLOG = "backlog"  # the background writer was full
     ROOM = "room"  # larger than what its category or its scope may take

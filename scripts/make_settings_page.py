@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from kindcache.config.category_settings import Category, CategoryFields, Rule, UnderLoad
+from kindcache.config.economics_settings import PriceSettings
 from kindcache.config.service_settings import Normalisation
 from kindcache.config.settings import Settings
 from kindcache.config.units import (
@@ -46,6 +47,7 @@ BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("categories.NAME.match", Rule),
     ("categories.NAME.under_load", UnderLoad),
     ("normalise", Normalisation),
+    ("economics.prices.MODEL", PriceSettings),
 )
 HEAD = """\
 # Settings
@@ -131,12 +133,12 @@ def _leaves(annotation: Any) -> Iterator[Any]:
 
 
 def _default(block: str, key: str, field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True, validated_data={})
     if field.is_required():
         return "required"
     if value is None and block == "categories.NAME" and key in CategoryFields.model_fields:
         return "as in `defaults`"
-    if value in (None, ()):
+    if value in (None, (), {}):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -120,7 +120,8 @@ class Checks:
         except EmbedderError as exc:  # the prompt's own entry is then found to the letter only
             self.engine.observer.notify(Failed("embed", type(exc).__name__))
         miss = Miss(Reason.NEW, found.hit.category)
-        return Lead(found.ask, miss, Trace(), vector, True, None, self.engine.clock())
+        known = self.engine.invalidated.known
+        return Lead(found.ask, miss, Trace(), vector, True, None, self.engine.clock(), known)
 
     def _unanswered(self, found: Found, received: Received) -> None:
         note_standing(self.engine, found.ask.principal, received.status)

@@ -6,6 +6,8 @@ They go through the app behind the cache as that caller's request did, and never
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from ...cache.errors import BudgetSpent, KindcacheError, OwnCallError
 from ...cache.events import Observer, OwnCall
@@ -48,12 +50,14 @@ class OwnCalls:
         *,
         deadline_s: float,
         limit_bytes: int,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
         self._budget = budget
         self._observer = observer
         self._deadline_s = deadline_s
         self._limit_bytes = limit_bytes
+        self._clock = clock
 
     @property
     def left(self) -> int:
@@ -69,7 +73,7 @@ class OwnCalls:
         if not self._budget.take():
             self._tell(purpose, "unpaid")
             raise BudgetSpent("no call is left today")
-        recording = Recording(dialect, self._limit_bytes)
+        recording = Recording(dialect, self._limit_bytes, self._clock)
 
         async def take(message: Message) -> None:
             recording.take(message)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 import aiohttp
 
+from .grid import Column, grid
+from .stats_economics import economics
+
 TOKEN_VARIABLE = "KINDCACHE_ADMIN_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT_S = 10.0
 _NONE = "-"
-_COLUMNS = (
+_COLUMNS: tuple[Column, ...] = (
     ("category", str.ljust),
     ("entries", str.rjust),
     ("hits", str.rjust),
@@ -66,7 +69,8 @@ def table(found: Mapping[str, Any]) -> str:
         rows = [_row(name, entries, known) for name, known in found["evidence"].items()]
         gone = [name for name in entries if name not in found["evidence"]]
         rows += [[name, str(entries[name])] + [_NONE] * (len(_COLUMNS) - 2) for name in gone]
-        return f"{_state(found)}\n\n{_grid(rows)}\n\n{_NOTE}"
+        parts = (_state(found), grid(_COLUMNS, rows), _NOTE, economics(found.get("economics", {})))
+        return "\n\n".join(filter(None, parts))
     except (KeyError, TypeError, AttributeError) as exc:
         raise StatsError("that server answers, but not with the figures of a cache") from exc
 
@@ -109,16 +113,6 @@ def _share(precision: Mapping[str, float]) -> str:
 
 def _counts(observed: Mapping[str, int] | None) -> str:
     return _NONE if observed is None else f"{observed['right']}/{observed['wrong']}"
-
-
-def _grid(rows: Sequence[Sequence[str]]) -> str:
-    headings = [heading for heading, _ in _COLUMNS]
-    widths = [max(len(row[n]) for row in (headings, *rows)) for n in range(len(headings))]
-    ruler = ["-" * width for width in widths]
-    return "\n".join(
-        "  ".join(_COLUMNS[n][1](row[n], widths[n]) for n in range(len(headings))).rstrip()
-        for row in (headings, ruler, *rows)
-    )
 
 
 async def _fetched(options: StatsOptions) -> Mapping[str, Any]:

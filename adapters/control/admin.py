@@ -11,12 +11,11 @@ from typing import Any
 from ...cache.engine import Engine
 from ...cache.errors import StoreError
 from ...cache.lifecycle import Lifecycle
-from ...cache.ports import EntryKey
 from ...cache.removing.erasing import erase
-from ...cache.removing.purging import purge
 from ..asgi import Receive, Scope, Send, header, respond
 from ..request_body import read_body
 from .erasure import NoSubject, subject_of
+from .invalidation import invalidation
 from .reloading import Reloaded, ReloadRefused
 
 PREFIX = "/_cache/"
@@ -24,7 +23,7 @@ MAX_BODY_BYTES = 64 << 10
 
 
 class Admin:
-    """Answers ``GET stats``, ``DELETE entries/{id}``, ``POST purge``, ``erase`` and ``reload``.
+    """Answers ``GET stats``, ``POST invalidate`` with two old forms of it, ``erase``, ``reload``.
 
     Only to who has the token.
     """
@@ -53,6 +52,8 @@ class Admin:
                 await _reply(send, 200, self._stats())
             case "DELETE", ["entries", name]:
                 await self._delete(name, send)
+            case "POST", ["invalidate"]:
+                await self._invalidate(receive, send)
             case "POST", ["purge"]:
                 await self._purge(receive, send)
             case "POST", ["erase"]:
@@ -60,17 +61,21 @@ class Admin:
             case "POST", ["reload"]:
                 await self._reload_policy(send)
             case _:
-                known = "GET stats, DELETE entries/{id}, POST purge, POST erase, POST reload"
+                known = (
+                    "GET stats, DELETE entries/{id}, POST invalidate, POST purge, POST erase,"
+                    " POST reload"
+                )
                 await _reply(send, 404, {"error": f"unknown; known here: {known}"})
 
     def _stats(self) -> Mapping[str, Any]:
-        table = self._engine.memory.table
+        table, economics = self._engine.memory.table, self._engine.economics
         return {
             **self._lifecycle.health(),
             "entries_by_category": table.count_by_category(),
             "stored_bytes": table.size_bytes,
             "writes_waiting": self._engine.memory.writer.waiting,
             "evidence": self._engine.evidence.summary(),
+            "economics": {} if economics is None else economics.summary(),
         }
 
     async def _reload_policy(self, send: Send) -> None:
@@ -83,33 +88,28 @@ class Admin:
         await _reply(send, 200, asdict(done))
 
     async def _delete(self, name: str, send: Send) -> None:
-        try:
-            key = EntryKey(bytes.fromhex(name))
-        except ValueError:
-            await _reply(send, 400, {"error": "an entry's id is the hex text of X-Cache-Entry"})
-            return
-        known = self._engine.memory.remove([key], "purged")
-        await self._engine.memory.writer.drain()
-        await _reply(send, 200, {"removed": known})
+        status, told = await invalidation(self._engine, {"entry": name})
+        if status == 400:
+            told = {"error": "an entry's id is the hex text of X-Cache-Entry"}
+        await _reply(send, status, _in_short(told))
+
+    async def _invalidate(self, receive: Receive, send: Send) -> None:
+        body = await read_body(receive, MAX_BODY_BYTES)
+        status, told = await invalidation(self._engine, _parsed(body.data))
+        await _reply(send, status, told)
 
     async def _purge(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_BODY_BYTES)
-        try:
-            asked = json.loads(body.data)
-        except ValueError:
-            asked = None
+        asked = _parsed(body.data)
         category = asked.get("category") if isinstance(asked, dict) else None
         everything = isinstance(asked, dict) and asked.get("all") is True
         if not everything and not isinstance(category, str):
             shape = 'the body must be {"all": true} or {"category": "NAME"}'
             await _reply(send, 400, {"error": shape})
             return
-        try:
-            removed = await purge(self._engine, None if everything else category)
-        except StoreError:
-            await _reply(send, 503, {"error": "the store did not answer; purge again"})
-            return
-        await _reply(send, 200, {"removed": removed})
+        wanted = {"all": True} if everything else {"category": category}
+        status, told = await invalidation(self._engine, wanted)
+        await _reply(send, status, _in_short(told))
 
     async def _erase(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_BODY_BYTES)
@@ -130,6 +130,10 @@ def _parsed(data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         return None
+
+
+def _in_short(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    return told if "error" in told else {"removed": told["removed"]}
 
 
 async def _reply(send: Send, status: int, value: Mapping[str, Any]) -> None:

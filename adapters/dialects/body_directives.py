@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...policies.facts import NO_DIRECTIVES, Directives
+from ...policies.tags import tags_of
 
 _BYPASS = Directives(bypass=True)
 _NUMBERS = {"ttl": "ttl_s", "s-maxage": "max_age_s", "s-max-age": "max_age_s"}  # seconds
@@ -21,6 +22,7 @@ def read_directives(control: object) -> Directives:
     numbers: dict[str, float] = {}
     flags: dict[str, bool] = {}
     namespace = ""
+    tags: tuple[str, ...] = ()
     for name, value in control.items():
         if value is None:
             continue
@@ -32,9 +34,11 @@ def read_directives(control: object) -> Directives:
             flags[_FLAGS[name]] = value
         elif name == "namespace" and isinstance(value, str):
             namespace = value
+        elif name == "tags" and isinstance(value, list) and (read := tags_of(value)) is not None:
+            tags = read
         else:
             return _BYPASS
-    if not (numbers or flags or namespace):
+    if not (numbers or flags or namespace or tags):
         return NO_DIRECTIVES
     return Directives(
         no_cache=flags.get("no_cache", False),
@@ -43,4 +47,5 @@ def read_directives(control: object) -> Directives:
         max_age_s=numbers.get("max_age_s"),
         ttl_s=numbers.get("ttl_s"),
         namespace=namespace,
+        tags=tags,
     )

@@ -36,7 +36,7 @@ def as_markdown(tables: Sequence[Table], command: str) -> str:
 
 def as_json(reports: Reports) -> str:
     """Render reports for machine readers: all counts, shares and intervals."""
-    return json.dumps([_plain(report) for report in reports], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([plain(report) for report in reports], indent=2, ensure_ascii=False) + "\n"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -49,13 +49,14 @@ def _escaped(cells: Sequence[str]) -> list[str]:
     return [cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return ``value`` as what JSON can hold: objects by their fields, shares with intervals."""
     if isinstance(value, Share):
         return value.as_json()
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ...cache.engine import Engine
 from ...cache.events import (
     Answered,
     BarMoved,
     Event,
     Failed,
+    Followed,
     GaveWay,
     KeptApart,
     LookedUp,
     NotCompared,
     NotStored,
     OwnCall,
+    Rebuilt,
     Removed,
     Served,
     Stored,
     Verified,
 )
 from ...cache.loads import ModelFigures
+from ...cache.replication.following import Behind
 from ...policies.verdict import Bypass, Hit, Miss
+from .economics import EconomicsGauges, Summary
 from .evidence import Evidence, Figures
 from .model_loads import ModelLoads
+from .replication import ReplicationGauges
 from .room import RoomGauges, Shares
 from .series import Counts, Spread
+from .state import State
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _STAGE_BUCKETS = (1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.0)
@@ -47,6 +54,8 @@ _SIMILARITY = "Cosine similarity of the best candidate, misses included."
 _APART = "Answers stored for their own prompt alone, by reason."
 _NOT_COMPARED = "Pairs of answers of which nothing was learnt, by cause."
 _STAGES = "Time of the stages of a lookup."
+_CHANGES = "Entries looked at because another process changed them."
+_REBUILDS = "Times that all records of the store were read anew, by cause."
 _RELAXED = "Hits that there would not be with the model at rest, by what was relaxed."
 _MODEL = "Time of the model: to the first byte, and to the last."
 
@@ -76,6 +85,8 @@ class PrometheusObserver:
         self._relaxed = count("relaxed_hits", _RELAXED, ("category", "by"))
         self._own_calls = count("own_calls", "Calls made by kindcache itself.", _OWN)
         self._failed = count("failures", "Failures survived, by stage and kind.", _FAILURE)
+        self._followed = count("replication_changes", _CHANGES, ())
+        self._rebuilt = count("replication_rebuilds", _REBUILDS, ("cause",))
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counts:
         made = Counts(f"kindcache_{name}", text, labels)
@@ -99,9 +110,22 @@ class PrometheusObserver:
         """Export what each category holds and may always hold, read at each scrape."""
         self.registry.register(RoomGauges(by_category))
 
+    def watch_state(self, engine: Engine, capacity_entries: int) -> None:
+        """Export store, room and the process itself (memory, open files), read at each scrape."""
+        self.registry.register(State(engine, capacity_entries))
+        ProcessCollector(registry=self.registry)
+
+    def watch_replication(self, behind: Callable[[], Behind]) -> None:
+        """Export how far this process is behind its store, read at each scrape."""
+        self.registry.register(ReplicationGauges(behind))
+
     def watch_evidence(self, summary: Callable[[], Figures]) -> None:
         """Export precision, bar and alarm by category, read at each scrape."""
         self.registry.register(Evidence(summary))
+
+    def watch_economics(self, summary: Callable[[], Summary]) -> None:
+        """Export which categories pay, and what they save, read at each scrape."""
+        self.registry.register(EconomicsGauges(summary))
 
     def watch_loads(self, figures: Callable[[], Mapping[str, ModelFigures]]) -> None:
         """Export the load of each model that has answered, read at each scrape."""
@@ -135,10 +159,8 @@ class PrometheusObserver:
                 self._upstream.observe(event.first_byte_s, "first_byte")
                 self._upstream.observe(event.total_s, "last_byte")
                 self._statuses.add(f"{event.status // 100}xx")
-            case GaveWay():
-                self._evicted.add(event.category, event.cause)
-            case Removed():
-                self._removed.add(event.why, amount=event.count)
+            case GaveWay() | Removed() | Followed() | Rebuilt():
+                self._held(event)
             case Verified():
                 verdict = "right" if event.correct else "wrong"
                 self._verified.add(event.category, event.source, verdict)
@@ -150,6 +172,17 @@ class PrometheusObserver:
                 self._own_calls.add(event.purpose, event.outcome)
             case Failed():
                 self._failed.add(event.stage, event.error)
+
+    def _held(self, event: GaveWay | Removed | Followed | Rebuilt) -> None:
+        match event:
+            case GaveWay():
+                self._evicted.add(event.category, event.cause)
+            case Removed():
+                self._removed.add(event.why, amount=event.count)
+            case Followed():
+                self._followed.add(amount=event.count)
+            case Rebuilt():
+                self._rebuilt.add(event.cause)
 
     def _settled(self, event: Stored | NotStored | KeptApart) -> None:
         match event:

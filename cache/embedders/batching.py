@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 
 from ..errors import EmbedderBusy, EmbedderError, StartupError
+from ..giving_way import give_way
 from ..ports import Encoder, Vector
 from .waiting import Outcome, WaitingRoom, Work
 
@@ -121,6 +122,7 @@ class Batcher:
     # In the worker thread
 
     def _run(self) -> None:
+        give_way()
         opened: Encoder | EmbedderError | StartupError = EmbedderError("loading the encoder failed")
         try:
             opened = encoder = self._load()

@@ -21,6 +21,7 @@ import msgspec
 
 from ..errors import StartupError
 from .artefact import FORMAT, META, Artefact, Meta, read
+from .patience import still
 from .weights import Weights, content_hash, locate, stamp
 
 BUILD_LIMIT_S = 1800.0  # a download from a hub included
@@ -99,7 +100,8 @@ def _build(weights: Weights, runtime: Runtime, folder: Path, report: Report) -> 
     scratch = _beside(folder)
     scratch.mkdir()
     try:
-        _export(weights, runtime, scratch, report, folder)
+        with still(f"exporting {weights.label}", report):
+            _export(weights, runtime, scratch, report, folder)
         artefact = read(scratch)
         if artefact is None:
             raise StartupError(f"the export of {weights.label} left an unreadable model")
@@ -192,7 +194,8 @@ def _locked(path: Path, report: Report) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             report("Another process is exporting this model; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with still("waiting for it", report):
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

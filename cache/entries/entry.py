@@ -20,6 +20,7 @@ from ..ports import Vector
 VERSION = 1
 T = TypeVar("T")
 
+MOST_TOKENS = 1 << 40  # more is no count
 MAX_DECODED_BYTES = 64 << 20  # refuses decompression bombs
 
 
@@ -60,6 +61,19 @@ class Answer:
         return any(choice.tool_calls for choice in self.choices)
 
 
+def usage_of(answer: Answer) -> tuple[int, int, int]:
+    """Return the tokens read, written and in total; 0 = not said, or no sensible number."""
+    usage = answer.usage
+    if not usage:
+        return 0, 0, 0
+    read, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return read, written, _count(usage.get("total_tokens"))
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and 0 < value < MOST_TOKENS else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """What the store keeps under an exact key."""
@@ -71,6 +85,10 @@ class Payload:
     dialect: str
     ttl_s: float | None = None  # the filling client's own bound
     upstream_s: float = 0.0  # how long the upstream took, for savings
+    model: str | None = None  # as asked for; None = stored before that was kept
+    tags: tuple[str, ...] = ()
+    whose: bytes = b""  # as ``Subject.packed`` has it; empty = stored before that was kept
+    after: tuple[bytes, ...] = ()  # invalidations that were known when the question was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,9 @@ class IndexRecord:
     namespace: bytes = b""
     asked_s: float = 0.0
     likeness: float = 0.0  # cosine of its nearest neighbour when it was stored
+    model: str | None = None  # as ``Payload`` has them
+    tags: tuple[str, ...] = ()
+    after: tuple[bytes, ...] = ()
 
     def decoded_vector(self, dim: int) -> Vector | None:
         """Return the vector as float32, normalised again after the loss to float16.

@@ -12,10 +12,23 @@ from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ...policies.guards.signature import Signature
 from ..asking.history import History
 from ..ports import EntryKey, PartitionKey
+from ..snapshot.sections import (
+    Sink,
+    Source,
+    Unusable,
+    put_array,
+    put_facts,
+    put_strings,
+    take_array,
+    take_facts,
+    take_strings,
+)
 
 WIDTH = 16  # bytes of a key
 NOTHING_RARE = (None, b"", ())  # no bound of the client, no history
@@ -117,6 +130,36 @@ class EntryRows:
     def category(self, row: int) -> str:
         """Return the category at ``row``."""
         return self._categories[self._category[row]]
+
+    def save(self, sink: Sink, in_use: NDArray[np.bool_]) -> None:
+        """Write the rows ``in_use``, and nothing of those that were freed."""
+        put_facts(sink, "categories", self._categories)
+        keys = np.frombuffer(self._keys, dtype=np.uint8).reshape(-1, WIDTH)
+        places = np.frombuffer(self._partitions, dtype=np.uint8).reshape(-1, WIDTH)
+        rows = len(in_use)  # one that could not be indexed may stand beyond
+        put_array(sink, "keys", keys[:rows] * in_use[:, None])
+        put_array(sink, "partitions", places[:rows] * in_use[:, None])
+        put_array(sink, "created", np.where(in_use, np.frombuffer(self._created_s)[:rows], 0.0))
+        put_array(sink, "indexed", np.frombuffer(self.indexed, dtype=np.uint8)[:rows] * in_use)
+        numbers = np.frombuffer(self._category, dtype=np.int32)[:rows]
+        put_array(sink, "category", numbers * in_use)
+        put_strings(sink, "texts", self._texts[:rows])
+
+    def load(self, source: Source, in_use: NDArray[np.bool_]) -> None:
+        """Become what was written. Raises ``Unusable``."""
+        rows = len(in_use)
+        self._categories = take_facts(source, "categories", list[str])
+        self._numbers = {name: number for number, name in enumerate(self._categories)}
+        self._keys = bytearray(take_array(source, "keys", (np.uint8, (WIDTH,))))
+        self._partitions = bytearray(take_array(source, "partitions", (np.uint8, (WIDTH,))))
+        self._created_s = array("d", take_array(source, "created", np.float64).tobytes())
+        self.indexed = bytearray(take_array(source, "indexed", np.uint8))
+        self._category = array("i", take_array(source, "category", np.int32).tobytes())
+        self._texts = take_strings(source, "texts")
+        sizes = {len(self._keys) // WIDTH, len(self._partitions) // WIDTH, len(self._created_s)}
+        if sizes | {len(self.indexed), len(self._category), len(self._texts)} != {rows}:
+            raise Unusable("Damaged")
+        self._free = array("i", np.flatnonzero(~in_use).astype(np.int32).tobytes())
 
     def _number(self, category: str) -> int:
         number = self._numbers.setdefault(category, len(self._categories))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 NONE = -1
 
@@ -23,6 +23,17 @@ class Expiry:
         self._expires_s = expires_s
         self._rows = array("i")  # the heap
         self._seats = array("i")  # by row: its place in the heap
+
+    def ask(self, expires_s: Callable[[int], float]) -> None:
+        """Ask ``expires_s`` from now on, which gives the same times."""
+        self._expires_s = expires_s
+
+    def fill(self, rows: Sequence[int]) -> None:
+        """Take in ``rows``, in the order in which they expire; none is here yet."""
+        self._rows = array("i", rows)
+        self._seats = array("i", [NONE]) * (max(rows, default=NONE) + 1)
+        for seat, row in enumerate(self._rows):
+            self._seats[row] = seat
 
     def __len__(self) -> int:
         return len(self._rows)

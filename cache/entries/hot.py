@@ -7,7 +7,7 @@ encoding either.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..ports import EntryKey
@@ -42,6 +42,15 @@ class HotPayloads:
         kept = self._items.items()
         return [key for key, item in kept if category in {None, item.payload.category}]
 
+    def items(self) -> list[tuple[EntryKey, Payload]]:
+        """Return what is kept; counts as no use."""
+        return [(key, item.payload) for key, item in self._items.items()]
+
+    def items_of(self, keys: Iterable[bytes]) -> list[tuple[EntryKey, Payload]]:
+        """Return what is kept of ``keys``; counts as no use."""
+        named = map(EntryKey, keys)
+        return [(key, self._items[key].payload) for key in named if key in self._items]
+
     def get(self, key: EntryKey) -> Payload | None:
         """Return the payload under ``key`` and count it as used."""
         item = self._items.get(key)
@@ -49,6 +58,11 @@ class HotPayloads:
             return None
         self._items.move_to_end(key)
         return item.payload
+
+    def holds(self, key: EntryKey, created_s: float) -> bool:
+        """Say whether the payload of that time is kept under ``key``; counts as no use."""
+        item = self._items.get(key)
+        return item is not None and item.payload.created_s == created_s
 
     def put(self, key: EntryKey, payload: Payload, size_bytes: int) -> None:
         """Keep ``payload``; one larger than the whole room is not kept."""

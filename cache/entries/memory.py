@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...policies.facts import Candidate
 from ...policies.guards.signature import signature
@@ -16,6 +16,7 @@ from ..standing import Standing
 from ..writer import Put, Writer
 from .entry import IndexRecord, Payload, encode, pack_vector
 from .entry_rows import Entry
+from .fetches import Fetches
 from .hot import HotPayloads
 from .occupancy import Holding, Stake
 from .table import Evicted, Table
@@ -31,6 +32,7 @@ class Memory:
     writer: Writer
     observer: Observer
     embedder: Embedder  # vectors of another one are of no use here
+    fetches: Fetches = field(default_factory=Fetches)
 
     def admit(
         self, ask: Ask, payload: Payload, vector: Vector | None, verdict: Admit
@@ -57,6 +59,9 @@ class Memory:
             namespace=ask.namespace,
             asked_s=payload.created_s - payload.upstream_s,
             likeness=verdict.likeness,
+            model=payload.model,
+            tags=payload.tags,
+            after=payload.after,
         )
         if self.table.occupancy.too_large(_holding(record)):
             return Reason.ROOM
@@ -80,6 +85,43 @@ class Memory:
             vector = record.decoded_vector(self.embedder.dim) if mine else None
             for old in self._take_in(key, record, vector):
                 self.hot.discard(old.entry.key)
+
+    def follow(self, key: EntryKey, record: IndexRecord) -> None:
+        """Take in what the store has now, in place of whatever is here. Raises ``CorruptRecord``.
+
+        As with ``adopt``, there may be no room for it.
+        """
+        if self.has(key, record):
+            return
+        if not self.hot.holds(key, record.created_s):
+            self.hot.discard(key)
+        self.fetches.overtake(key)
+        self.table.remove(key)
+        self.adopt(key, record)
+
+    def has(self, key: EntryKey, record: IndexRecord) -> bool:
+        """Say whether the answer of ``record`` is the one that is held under ``key``."""
+        entry = self.table.get(key)
+        if entry is None:
+            return False
+        held = entry.created_s, entry.size_bytes, entry.category
+        return held == (record.created_s, record.size_bytes, record.category)
+
+    def forget(self, keys: Iterable[EntryKey]) -> None:
+        """Drop what the store does not have any more."""
+        known = 0
+        for key in keys:
+            known += self.table.remove(key) is not None
+            self.hot.discard(key)
+            self.fetches.overtake(key, removed=True)
+        if known:
+            self.observer.notify(Removed(known, "elsewhere"))
+
+    def distrust(self) -> None:
+        """Let all answers come from the store: what is here may have been deleted there."""
+        for key in self.hot:
+            self.hot.discard(key)
+        self.fetches.overtake_all()
 
     def remove(self, keys: Iterable[EntryKey], why: str) -> int:
         """Remove entries everywhere and count those that the table knew."""

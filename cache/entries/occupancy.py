@@ -9,14 +9,29 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...policies.allotment import Allotment
 from ...policies.demand import Demand, faded
 from ...policies.room import Cause, Claim, Fits, FromCategories, FromScope, TooLarge, Used
 from ...policies.worth import Kept, Kind, covered
 from ..ports import Clock
+from ..snapshot.sections import (
+    Sink,
+    Source,
+    Unusable,
+    put_array,
+    put_facts,
+    put_strings,
+    take_array,
+    take_facts,
+    take_strings,
+)
 from .slot_table import ABSENT
 
 LONGEST_S = 86_400.0  # an upstream time above it is a clock that jumped
@@ -34,6 +49,19 @@ class Stake:
 
 NO_STAKE = Stake()
 _NOTHING = Used()
+# Columns that a snapshot keeps, and how wide they are; the others follow from them.
+_KEPT = {
+    "category": np.int32,
+    "size_bytes": np.int64,
+    "hits": np.uint32,
+    "admitted_s": np.float64,
+    "used_s": np.float64,
+    "expires_s": np.float64,
+    "level_then": np.float64,
+    "uses": np.float32,
+    "cost_s": np.float32,
+    "likeness": np.float32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +118,55 @@ class Occupancy:
         self._uses = array("f")
         self._cost_s = array("f")
         self._likeness = array("f")
+
+    def emptied(self) -> Occupancy:
+        """Return one that decides alike, and holds nothing."""
+        allotment = Allotment(self._room, self._worth, self._priorities)
+        return Occupancy(allotment, self._clock, self._dice, self._sample)
+
+    def become(self, other: Occupancy) -> None:
+        """Take over the accounts of ``other``, which is not to be used any more."""
+        for name in (
+            *("total", "_level", "_groups", "_held", "_owners", "_demands", "_names"),
+            *("_owner", "_seat", "_owner_seat", *(f"_{name}" for name in _KEPT)),
+        ):
+            setattr(self, name, getattr(other, name))
+
+    def save(self, sink: Sink, in_use: NDArray[np.bool_]) -> None:
+        """Write the accounts of the rows ``in_use``."""
+        demands = {name: asdict(demand) for name, demand in self._demands.items()}
+        put_facts(sink, "accounts", (self._level, self._names, demands))
+        rows = len(in_use)
+        for name, kind in _KEPT.items():
+            column = np.frombuffer(getattr(self, f"_{name}"), dtype=kind)[:rows]
+            put_array(sink, name, np.where(in_use, column, 0).astype(kind))
+        owners = {name: number for number, name in enumerate(self._owners)}
+        numbers = [
+            owners[owner] if used else 0
+            for owner, used in zip(self._owner[:rows], in_use.tolist(), strict=True)
+        ]
+        put_strings(sink, "owners", list(owners))
+        put_array(sink, "owner", np.array(numbers, dtype=np.int32))
+
+    def load(self, source: Source, in_use: NDArray[np.bool_]) -> None:
+        """Become what was written. Raises ``Unusable``."""
+        facts = take_facts(source, "accounts", tuple[float, list[str], dict[str, dict[str, Any]]])
+        columns = {name: take_array(source, name, kind) for name, kind in _KEPT.items()}
+        owners = take_strings(source, "owners")
+        owner = take_array(source, "owner", np.int32)
+        if {len(column) for column in (owner, *columns.values())} != {len(in_use)}:
+            raise Unusable("Damaged")
+        self.clear()
+        for _ in range(len(in_use)):
+            self._more()
+        for name, column in columns.items():
+            kept = getattr(self, f"_{name}")
+            setattr(self, f"_{name}", array(kept.typecode, column.tobytes()))
+        self._level, self._names, demands = facts
+        known = Demand(0.0)
+        for name, demand in demands.items():
+            self._demands[name] = replace(known, **demand)
+        self._seat_all(owners, owner.tolist(), np.flatnonzero(in_use).tolist())
 
     def obey(self, allotment: Allotment) -> None:
         """Decide by ``allotment`` from now on. What is too much by it goes when something comes."""
@@ -185,6 +262,21 @@ class Occupancy:
             name: (replace(self._held.get(name, Used())), self._room.guarantee(name))
             for name in names
         }
+
+    def _seat_all(
+        self, names: Sequence[bytes], owners: Sequence[int], in_use: Sequence[int]
+    ) -> None:
+        groups = [_Group(number=number) for number in range(len(self._names))]
+        self._groups = dict(zip(self._names, groups, strict=True))
+        self._held = {name: group.used for name, group in self._groups.items()}
+        people = [_Group(name) for name in names]
+        for row in in_use:
+            size_bytes, owner = self._size_bytes[row], people[owners[row]]
+            self._seat[row] = _sit(groups[self._category[row]], row, size_bytes)
+            self._owner[row] = owner.name
+            self._owner_seat[row] = _sit(owner, row, size_bytes)
+            self.total.add(size_bytes)
+        self._owners = {owner.name: owner for owner in people if owner.rows}
 
     def _claim(self, holding: Holding) -> Claim:
         owner = self._owners.get(holding.stake.owner)

@@ -56,6 +56,13 @@ class SlotTable:
         self._place(hashed, slot)
         self._count += 1
 
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` slots at once. To be asked while it is empty."""
+        places = SMALLEST
+        while 5 * count > 4 * places:
+            places *= 2
+        self._clear(places)
+
     def discard(self, hashed: int, slot: int) -> None:
         """Take ``slot`` out from under ``hashed``; what is absent is not an error."""
         slots, hashes, mask = self._slots, self._hashes, self._mask

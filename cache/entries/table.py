@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 
+import numpy as np
+
 from ...policies.room import Cause
 from ..asking.history import History
 from ..index.category import CategoryIndex
 from ..ports import EntryKey, PartitionKey, Vector
+from ..snapshot.sections import Sink, Source, put_array, put_facts, take_array, take_facts
 from .entry_rows import Entry, EntryRows
 from .expiry import NONE, Expiry
 from .occupancy import NO_STAKE, Holding, Occupancy, Stake
 from .slot_table import ABSENT, SlotTable, hashed_bytes
 
 MOST_ADMISSIONS = 0xFFFF_FFFF  # then they are numbered from 1 again
+# The numbers of what was loaded begin here: not those of what came in since the start.
+FIRST_LOADED = 0x4000_0000
 _SIMILARITY = itemgetter(1)
 
 
@@ -51,6 +56,48 @@ class Table:
         self._indexes: dict[str, CategoryIndex] = {}
         self.occupancy.clear()
 
+    def emptied(self) -> Table:
+        """Return one that is made alike, and holds nothing."""
+        return Table(self.occupancy.emptied(), self._new_index)
+
+    def become(self, other: Table) -> None:
+        """Hold what ``other`` holds, which is not to be used any more, and nothing else."""
+        self._rows, self._row_of = other._rows, other._row_of
+        self._admitted, self._admissions = other._admitted, other._admissions
+        self._indexes = other._indexes
+        self.occupancy.become(other.occupancy)
+        self._expiry = other._expiry
+        self._expiry.ask(self.occupancy.expires_s)
+
+    def save(self, sink: Sink) -> None:
+        """Write what is held, and nothing of what was removed."""
+        in_use = np.frombuffer(self._admitted, dtype=np.uint32) != 0
+        put_array(sink, "in use", in_use)
+        self._rows.save(sink, in_use)
+        self.occupancy.save(sink, in_use)
+        put_facts(sink, "indexes", list(self._indexes))
+        for index in self._indexes.values():
+            index.save(sink)
+
+    def load(self, source: Source) -> None:
+        """Become what was written, admitted anew. In a thread of its own; raises ``Unusable``."""
+        self.clear()
+        in_use = take_array(source, "in use", np.bool_)
+        self._rows.load(source, in_use)
+        self.occupancy.load(source, in_use)
+        rows = np.flatnonzero(in_use).tolist()
+        self._admitted = array("I", bytes(4 * len(in_use)))
+        for number, row in enumerate(rows, start=FIRST_LOADED):
+            self._admitted[row] = number
+        self._admissions = FIRST_LOADED + len(rows)
+        self._row_of.reserve(len(rows))
+        key, put = self._rows.key, self._row_of.put
+        for row in rows:
+            put(hashed_bytes(key(row)), row)
+        self._expiry.fill(sorted(rows, key=self.occupancy.expires_s))
+        for category in take_facts(source, "indexes", list[str]):
+            self._index(category).load(source)
+
     def __len__(self) -> int:
         return len(self._row_of)
 
@@ -59,6 +106,11 @@ class Table:
 
     def __contains__(self, key: EntryKey) -> bool:
         return self._find(key) != ABSENT
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Return what another admission or removal changes."""
+        return self._admissions, len(self)
 
     @property
     def size_bytes(self) -> int:

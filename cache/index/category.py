@@ -11,15 +11,28 @@ Stages 1 and 2 are exact. Vectors lie in one place at a time, save while a build
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from ..ports import Matrix, PartitionKey, Vector
+from ..snapshot.sections import (
+    Sink,
+    Source,
+    Unusable,
+    put_array,
+    put_facts,
+    take_array,
+    take_facts,
+)
 from .build import Build
 from .coding import Coding, Labels, Rows
 from .exact import checked, checked_label, checked_many
 from .float32 import Float32
 from .partition import GRAPH_FROM, PartitionIndex
 from .slab import MOST, Extent, Slab
+
+READ_AT_ONCE = 256  # small partitions
 
 
 class CategoryIndex:
@@ -146,6 +159,48 @@ class CategoryIndex:
         else:
             self._slab.free(held)
 
+    def renew(self) -> None:
+        """Have graphs with removed vectors built anew, so that these are gone from memory too."""
+        for partition, held in self._held.items():
+            if isinstance(held, PartitionIndex) and (held.tombstones or held.building):
+                held.soil()
+                self._due[partition] = None
+
+    def save(self, sink: Sink) -> None:
+        """Write the vectors, and no removed one that ``renew`` was told of."""
+        put_facts(sink, "vectors", (type(self._coding).__name__, self._dim, self._slab_rows))
+        small = [(key, at) for key, at in self._held.items() if not isinstance(at, PartitionIndex)]
+        sizes = np.fromiter((Slab.size(at) for _, at in small), dtype=np.uint8, count=len(small))
+        put_array(sink, "small sizes", sizes)
+        sink.put("small", 16 * len(small), (key for key, _ in small))
+        extents, rows = [at for _, at in small], int(sizes.sum(dtype=np.int64))
+        sink.put("small labels", 8 * rows, self._slab_pieces(extents, 0))
+        sink.put("small rows", self._coding.row.itemsize * rows, self._slab_pieces(extents, 1))
+        large = {key: at for key, at in self._held.items() if isinstance(at, PartitionIndex)}
+        put_facts(sink, "large", [bytes(key) for key in large])
+        for held in large.values():
+            held.save(sink)
+
+    def load(self, source: Source) -> None:
+        """Become what was written, empty before. Raises ``Unusable``."""
+        known = (type(self._coding).__name__, self._dim, self._slab_rows)
+        if take_facts(source, "vectors", tuple[str, int, int]) != known:
+            raise Unusable("OtherVectors")
+        sizes = take_array(source, "small sizes", np.uint8).tolist()
+        keys = take_array(source, "small", (np.uint8, (16,)))
+        labels = take_array(source, "small labels", np.int64)
+        rows = take_array(source, "small rows", self._coding.row)
+        if len(keys) != len(sizes) or not len(labels) == len(rows) == sum(sizes):
+            raise Unusable("Damaged")
+        start = 0
+        for key, size in zip(keys, sizes, strict=True):
+            extent = self._slab.store(labels[start : start + size], rows[start : start + size])
+            self._held[PartitionKey(key.tobytes())] = extent
+            start += size
+        self._count = len(labels)
+        for name in take_facts(source, "large", list[bytes]):
+            self._load_large(PartitionKey(name), source)
+
     def next_build(self) -> Build | None:
         """Return work to run in a thread, None when there is none or one build is under way.
 
@@ -179,6 +234,20 @@ class CategoryIndex:
         self._building = None
         if build.ready and self._held.get(partition) is held:
             self._settle(partition, held)
+
+    def _load_large(self, partition: PartitionKey, source: Source) -> None:
+        held = PartitionIndex(self._dim, graph_from=self._graph_from, coding=self._coding)
+        held.load(source)
+        self._held[partition] = held
+        self._count += len(held)
+        if held.due:
+            self._due[partition] = None
+
+    def _slab_pieces(self, extents: Sequence[Extent], part: int) -> Iterator[bytes]:
+        """Read labels (``part`` 0) or rows (1) of the slab, some partitions at a time."""
+        for start in range(0, len(extents), READ_AT_ONCE):
+            some = extents[start : start + READ_AT_ONCE]
+            yield np.concatenate([self._slab.read(at)[part] for at in some]).tobytes()
 
     def _put(self, partition: PartitionKey, label: int, row: Rows) -> None:
         """Add the one ``row`` under ``label``, replacing what is there."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ports import Index, Matrix, Vector
+from ..snapshot.sections import Sink, Source
 
 Labels = NDArray[np.int64]  # (n,)
 Rows = NDArray[Any]  # n vectors in a coding's own layout; the first axis counts them
@@ -55,6 +56,21 @@ class GraphIndex(KeepsRows, Protocol):
     @property
     def tombstones(self) -> int:
         """Count the slots that hold removed or replaced vectors."""
+        ...
+
+    def living(self) -> Iterator[tuple[Labels, Rows]]:
+        """Return what lives now, in slices; for who owns the process alone."""
+        ...
+
+    def save(self, sink: Sink) -> None:
+        """Write the graph, tombstones included; for who owns the process alone."""
+        ...
+
+    def load(self, source: Source) -> bool:
+        """Become what was written. False: it takes more memory than one that is built anew.
+
+        Raises ``Unusable``.
+        """
         ...
 
     def add_many(self, labels: Sequence[int] | Labels, vectors: Matrix) -> None:

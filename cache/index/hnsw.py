@@ -16,6 +16,8 @@ link to that one only, and some of them cannot be reached (a miss, never a wrong
 
 from __future__ import annotations
 
+import mmap
+import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
 from threading import Lock
@@ -25,6 +27,8 @@ import numpy as np
 
 from ..entries.slot_table import ABSENT
 from ..ports import Matrix, Vector
+from ..snapshot.memory_file import MemoryFile, memory_file
+from ..snapshot.sections import Sink, Source, Unusable
 from .coding import DEFAULT_SHAPE, GraphShape, Labels
 from .exact import checked, checked_label, checked_many, clip, nearest
 from .nodes import Nodes
@@ -32,6 +36,8 @@ from .nodes import Nodes
 SMALLEST = 64  # slots
 SLICE = 32  # rows read at once for a snapshot; holds the interpreter for about 0.3 ms
 SCAN_ROWS = 256  # at most so many live rows are scanned when the graph cannot fill k: 2-3 ms
+# How hnswlib 0.8 begins a file: six counts and offsets, two numbers, then three, one, and one.
+_FILE_HEAD = struct.Struct("<6QiI3QdQ")
 
 
 class HnswIndex:
@@ -139,6 +145,45 @@ class HnswIndex:
             for start in range(0, len(slots), SLICE)
         )
 
+    def living(self) -> Iterator[tuple[Labels, Matrix]]:
+        """Return what lives now, in slices; takes no lock, which nobody might give back."""
+        labels, slots = self._nodes.content()
+        return (
+            (
+                labels[start : start + SLICE],
+                _vectors(self._graph, slots[start : start + SLICE], self._dim),
+            )
+            for start in range(0, len(slots), SLICE)
+        )
+
+    def save(self, sink: Sink) -> None:
+        """Write the graph as hnswlib does: 0.4 s for a GB, in which no other thread runs."""
+        with memory_file() as file:
+            self._graph.save_index(file.path)
+            sink.put("graph", file.size_bytes, file.pieces())
+        self._nodes.save(sink)
+
+    def load(self, source: Source) -> bool:
+        """Become what was written."""
+        import hnswlib  # noqa: PLC0415 - not needed until a partition is large
+
+        graph = hnswlib.Index("ip", self._dim)
+        nodes = Nodes(partial(_row, graph, self._dim))
+        with memory_file() as file:
+            file.fill(source.take("graph")[1])
+            saved = _SavedRows(file, self._dim)
+            room = saved.count + saved.count // 16 + SMALLEST
+            try:
+                graph.load_index(file.path, max_elements=room)
+            except RuntimeError as exc:
+                raise Unusable("Damaged") from exc
+            nodes.load(source, saved.row)
+        if nodes.used != saved.count:
+            raise Unusable("Damaged")
+        graph.set_ef(self._shape.ef)
+        self._graph, self._nodes = graph, nodes
+        return True
+
     def _append(self, rows: Matrix) -> None:
         if len(rows) == 0:
             return
@@ -189,6 +234,29 @@ class HnswIndex:
         for labels, rows in self.snapshot():
             fresh.take(labels, rows)
         self._graph, self._nodes = fresh._graph, fresh._nodes
+
+
+class _SavedRows:
+    """The rows in a file of hnswlib's, which it would give out ten times as slowly."""
+
+    def __init__(self, file: MemoryFile, dim: int) -> None:
+        if file.size_bytes < _FILE_HEAD.size:
+            raise Unusable("Damaged")
+        self._map = mmap.mmap(file.descriptor, file.size_bytes, access=mmap.ACCESS_READ)
+        _, _, self.count, self._step, label, row, *_ = _FILE_HEAD.unpack_from(self._map)
+        self._start, self._width = _FILE_HEAD.size + row, 4 * dim
+        end = _FILE_HEAD.size + self.count * self._step
+        if row + self._width > self._step or label + 8 > self._step or end > len(self._map):
+            raise Unusable("Damaged")
+        at = _FILE_HEAD.size + label
+        labels = np.ndarray(self.count, "<u8", self._map, at, (self._step,))
+        if not np.array_equal(labels, np.arange(self.count, dtype=np.uint64)):
+            raise Unusable("Damaged")  # slots are numbered as rows came in
+
+    def row(self, slot: int) -> bytes:
+        """Return the bytes of the row at ``slot``."""
+        at = self._start + slot * self._step
+        return self._map[at : at + self._width]
 
 
 def _new_graph(dim: int, room: int, shape: GraphShape) -> Any:

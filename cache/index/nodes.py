@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from ..entries.slot_table import ABSENT, SlotTable, hashed_bytes, hashed_number
+from ..snapshot.sections import Sink, Source, put_array, take_array
 from .coding import Labels, Rows
 
 DEAD = -1
@@ -124,6 +125,30 @@ class Nodes:
             labels = np.concatenate((labels, more[:, 0]))
             slots = np.concatenate((slots, more[:, 1]))
         return labels, slots
+
+    def save(self, sink: Sink) -> None:
+        """Write which labels stand where."""
+        put_array(sink, "slots", np.array(self._labels, dtype=np.int64))
+        shared = [(slot, label) for slot, twins in self._twins.items() for label in twins]
+        put_array(sink, "shared slots", np.array(shared, dtype=np.int64).reshape(-1, 2))
+
+    def load(self, source: Source, contents: Callable[[int], bytes]) -> None:
+        """Become what was written. ``contents`` tells the bytes of the row at a slot."""
+        labels = take_array(source, "slots", np.int64)
+        shared = take_array(source, "shared slots", (np.int64, (2,)))
+        narrow = max(int(labels.max(initial=0)), int(shared.max(initial=0))) <= MOST_NARROW
+        kind = "i" if narrow else "q"
+        self._labels = array(kind, labels.astype(np.int32 if narrow else np.int64).tobytes())
+        living = np.flatnonzero(labels != DEAD).tolist()
+        self.live = len(living)
+        self._by_row.reserve(len(living))
+        self._slot_of.reserve(len(living) + len(shared))
+        for slot in living:
+            self._by_row.put(hashed_bytes(contents(slot)), slot)
+            self._slot_of.put(hashed_number(self._labels[slot]), slot)
+        for slot, label in shared.tolist():
+            self._twins.setdefault(slot, {})[label] = None
+            self._slot_of.put(hashed_number(label), slot)
 
     def _find(self, label: int) -> int:
         def is_it(slot: int) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..entries.slot_table import ABSENT
 from ..ports import Matrix, Vector
+from ..snapshot.sections import Sink, Source, Unusable, put_array, take_array
 from .arena import Arena
 from .coding import Coding, GraphShape, Labels, Rows
 from .exact import checked, checked_label, checked_many
@@ -143,6 +144,32 @@ class PackedGraph:
             (labels[start : start + SLICE], arena.rows(slots[start : start + SLICE].tolist()))
             for start in range(0, len(slots), SLICE)
         )
+
+    def living(self) -> Iterator[tuple[Labels, Rows]]:
+        """Return what lives now, in slices."""
+        return self.snapshot()
+
+    def save(self, sink: Sink) -> None:
+        """Write the graph as usearch does, which takes its rows along."""
+        put_array(sink, "rows", self._arena.rows(range(self._nodes.used)))
+        graph = self._graph.save()
+        sink.put("graph", len(graph), [graph])
+        self._nodes.save(sink)
+
+    def load(self, source: Source) -> bool:
+        """Become what was written. Always False: the graph then has rows of its own."""
+        rows = take_array(source, "rows", self._packing.row)
+        graph = _new_graph(self._packing, self._shape)
+        graph.load(bytearray(b"".join(source.take("graph")[1])))
+        self._arena = Arena(self._packing.row, len(rows) + len(rows) // 16)
+        for _ in self._arena.add(rows, len(rows)):
+            pass
+        nodes = Nodes(self._arena.bytes_of)
+        nodes.load(source, lambda slot: self._arena.bytes_of(slot).tobytes())
+        if not nodes.used == len(graph) == len(rows):
+            raise Unusable("Damaged")
+        self._graph, self._nodes = graph, nodes
+        return False
 
     def _candidates(self, packed: Rows, wanted: int) -> list[int]:
         """Return live slots near ``packed``; fewer than ``wanted`` when no more can be reached."""

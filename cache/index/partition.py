@@ -16,11 +16,12 @@ A miss is a search and an add, so the scan costs less up to some 7,000 rows, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..ports import Matrix, Vector
+from ..snapshot.sections import Sink, Source, put_array, put_facts, take_array, take_facts
 from .build import Build
 from .coding import Coding, GraphIndex, Labels, Rows
 from .exact import checked, checked_label, checked_many
@@ -46,7 +47,7 @@ class PartitionIndex:
     ``graph_from`` 0 makes it a graph from the first vector.
     """
 
-    __slots__ = ("_build", "_coding", "_graph_from", "_held")
+    __slots__ = ("_build", "_cleaned", "_cleaning", "_coding", "_graph_from", "_held", "_soiled")
 
     def __init__(
         self, dim: int, *, graph_from: int = GRAPH_FROM, coding: Coding | None = None
@@ -55,6 +56,7 @@ class PartitionIndex:
         self._coding = coding or Float32(dim)
         self._graph_from = graph_from
         self._build: Build | None = None
+        self._soiled = self._cleaned = self._cleaning = 0  # how often; up to when; by the build
         self._held: FlatIndex | GraphIndex = (
             FlatIndex(dim, self._coding) if graph_from > 0 else self._coding.graph(0)
         )
@@ -83,6 +85,8 @@ class PartitionIndex:
         held, count = self._held, len(self._held)
         if isinstance(held, FlatIndex):
             return count >= self._graph_from
+        if self._soiled > self._cleaned:
+            return True
         dead = held.tombstones
         return count < self._graph_from // 4 or (
             dead >= DEAD_LEAST and dead >= DEAD_SHARE * (dead + count)
@@ -127,6 +131,39 @@ class PartitionIndex:
         """Return at most ``k`` live ``(label, cosine similarity)`` pairs, best first."""
         return self._held.search(vector, k)
 
+    def soil(self) -> None:
+        """Have a graph built anew, and kept in no snapshot before."""
+        if self.is_graph or self.building:
+            self._soiled += 1
+
+    def save(self, sink: Sink) -> None:
+        """Write the graph, or the rows where there is none that may be kept."""
+        held = self._held
+        as_graph = not isinstance(held, FlatIndex) and self._soiled == self._cleaned
+        put_facts(sink, "graph?", as_graph)
+        if isinstance(held, FlatIndex):
+            labels, rows = held.content()
+            put_array(sink, "rows", rows)
+            put_array(sink, "labels", labels)
+        elif as_graph:
+            held.save(sink)
+        else:
+            _save_rows(sink, held, self._coding)
+
+    def load(self, source: Source) -> None:
+        """Become what was written. Raises ``Unusable``."""
+        if take_facts(source, "graph?", bool):
+            graph = self._coding.graph(0)
+            lean = graph.load(source)
+            self._held = graph
+            if not lean:
+                self.soil()
+            return
+        rows = take_array(source, "rows", self._coding.row)
+        flat = FlatIndex(self._coding.dim, self._coding)
+        flat.take(take_array(source, "labels", np.int64), rows)
+        self._held = flat
+
     def content(self) -> tuple[Labels, Rows] | None:
         """Return n labels and rows as views until the next change; None of a graph."""
         return self._held.content() if isinstance(self._held, FlatIndex) else None
@@ -134,6 +171,7 @@ class PartitionIndex:
     def start_build(self) -> Build:
         """Begin the build that is due. Copies the rows of a contiguous index: 2-4 ms for 4,000."""
         assert self._build is None, "one build at a time"
+        self._cleaning = self._soiled
         count = len(self._held)
         # Half-way between the two limits: neither is crossed again soon.
         graph = count >= self._graph_from // 2
@@ -157,6 +195,7 @@ class PartitionIndex:
             if built is None:
                 return False
             self._held = built
+            self._cleaned = self._cleaning
         self._build = None
         return True
 
@@ -165,3 +204,15 @@ class PartitionIndex:
         if self._build is not None:
             self._build.cancel()
             self._build = None
+
+
+def _save_rows(sink: Sink, graph: GraphIndex, coding: Coding) -> None:
+    labels: list[Labels] = [np.empty(0, dtype=np.int64)]
+
+    def pieces() -> Iterator[bytes]:
+        for some, rows in graph.living():
+            labels.append(some)
+            yield np.ascontiguousarray(rows).tobytes()
+
+    sink.put("rows", len(graph) * coding.row.itemsize, pieces())
+    put_array(sink, "labels", np.concatenate(labels))

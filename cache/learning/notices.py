@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..ports import Clock, Store
+from ..ports import Clock, News, Store
 
 
 class Notices:
@@ -47,6 +47,7 @@ class Notices:
         names = tuple(self._unsent)
         if names:
             await store.count(self._ledger, dict.fromkeys(names, 1))
+            await store.changes.tell([News("notice", self._ledger.encode())])
             self._unsent.difference_update(names)
 
     async def read(self, store: Store) -> None:

@@ -6,6 +6,7 @@ time. Answers to questions that were asked up to then are neither stored nor ser
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..asking.fingerprint import Ask
@@ -46,6 +47,7 @@ class Erased:
         self._notes: dict[bytes, list[tuple[bytes, bytes, float]]] = {}  # user, namespace, time
         self.due = False  # something may still be there
         self.scrub_due = False  # what was deleted may still be readable
+        self.copies: list[Callable[[], Awaitable[None]]] = []  # each deletes what else was kept
 
     def __len__(self) -> int:
         return len(self._notices)
@@ -57,6 +59,10 @@ class Erased:
         self.due = True
         self._arrange()
         return added or self._notices.get(subject.packed()) is not None
+
+    def marks(self) -> frozenset[bytes]:
+        """Return what tells the erasures known here from others, 16 bytes each."""
+        return frozenset(digest(key, repr(until_s).encode()) for key, until_s in self._known())
 
     def covers(self, ask: Ask, asked_s: float) -> bool:
         """Say whether what ``ask`` belongs to was erased after ``asked_s``."""

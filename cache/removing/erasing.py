@@ -44,7 +44,9 @@ async def sweep(engine: Engine) -> int:
     erased.due = False  # what becomes due from here on is for another one
     done = False
     try:
+        await _drop_copies(engine)
         count = await _remove(engine)
+        await _drop_copies(engine)  # those made meanwhile
         if isinstance(engine.embedder, Memo):
             engine.embedder.forget()
         if erased.scrub_due:
@@ -53,6 +55,11 @@ async def sweep(engine: Engine) -> int:
     finally:
         erased.due |= not done
     return count
+
+
+async def _drop_copies(engine: Engine) -> None:
+    for drop in engine.erased.copies:
+        await drop()
 
 
 async def _scrub(engine: Engine) -> None:

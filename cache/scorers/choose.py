@@ -41,6 +41,7 @@ def choose(
     def load() -> PairModel:
         from .cross_encoder import load as load_cross_encoder  # noqa: PLC0415 - loads torch
 
+        report(f"Loading the pair scorer {settings.scorer}.")
         return load_cross_encoder(settings.scorer)
 
     return ThreadedScorer(load, deadline_s=settings.deadline, queue=settings.queue)

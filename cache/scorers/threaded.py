@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ...policies.fusion import Fusion
 from ..errors import ScorerError
+from ..giving_way import give_way
 
 
 class PairModel(Protocol):
@@ -42,7 +43,9 @@ class ThreadedScorer:
         self._load = load
         self._deadline_s = deadline_s
         self._queue = queue
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kindcache-scorer")
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="kindcache-scorer", initializer=give_way
+        )
         self._model: PairModel | None = None
         self._waiting = 0
 

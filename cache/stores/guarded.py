@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..breaker import Breaker
 from ..errors import StoreError
 from ..ports import Clock, EntryKey, Store
+from .guarded_log import GuardedLog, timed
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ class GuardedStore:
         self._scrubbed.set()
         self._reads = Breaker(clock)
         self._writes = Breaker(clock)
+        self._leases = Breaker(clock)  # late while much is written: no reason to write less
+        self._log = GuardedLog(inner.changes, write_deadline_s)
 
     def __repr__(self) -> str:
         return f"<GuardedStore reads={self._reads!r} writes={self._writes!r} of {self._inner!r}>"
@@ -51,9 +54,19 @@ class GuardedStore:
         """Say whether reads or writes are being refused, for health reports."""
         return self._reads.is_open or self._writes.is_open
 
+    @property
+    def refused(self) -> dict[str, bool]:
+        """Say for "reads" and "writes" whether they are being refused."""
+        return {"reads": self._reads.is_open, "writes": self._writes.is_open}
+
+    @property
+    def changes(self) -> GuardedLog:
+        """Return the log of the store beneath, with the write deadline."""
+        return self._log
+
     async def open(self) -> None:
         """Open the store beneath. May be tried again after a failure."""
-        await _timed(self._open_deadline_s, self._inner.open)
+        await timed(self._open_deadline_s, self._inner.open)
 
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key`` within the read deadline."""
@@ -94,6 +107,11 @@ class GuardedStore:
                 return
             yield item
 
+    async def records_of(self, keys: Collection[EntryKey]) -> dict[EntryKey, bytes]:
+        """Return index records within the write deadline: off the request path."""
+        call = partial(self._inner.records_of, keys)
+        return await self._unhurried(self._reads, call)
+
     async def claim(self, name: str, value: bytes) -> bytes:
         """Return what is kept under ``name``, within the write deadline."""
         call = partial(self._inner.claim, name, value)
@@ -114,9 +132,19 @@ class GuardedStore:
         call = partial(self._inner.uncount, ledger, names)
         await self._unhurried(self._writes, call)
 
+    async def lease(self, name: str, token: bytes, ttl_s: float) -> bool:
+        """Take or renew a lease within the read deadline: a caller waits for it."""
+        call = partial(self._inner.lease, name, token, ttl_s)
+        return await _guarded(self._leases, self._read_deadline_s, call)
+
+    async def release(self, name: str, token: bytes) -> None:
+        """Free a lease within the write deadline."""
+        call = partial(self._inner.release, name, token)
+        await _guarded(self._leases, self._write_deadline_s, call)
+
     async def aclose(self) -> None:
         """Close the store beneath."""
-        await _timed(self._open_deadline_s, self._inner.aclose)
+        await timed(self._open_deadline_s, self._inner.aclose)
 
     async def _unhurried(self, breaker: Breaker, call: Callable[[], Awaitable[T]]) -> T:
         await self._scrubbed.wait()  # its own deadline bounds that
@@ -128,7 +156,7 @@ async def _guarded(breaker: Breaker, deadline_s: float, call: Callable[[], Await
     if ticket is None:
         raise StoreError("store: not asked, it failed several times in a row")
     try:
-        result = await _timed(deadline_s, call)
+        result = await timed(deadline_s, call)
     except StoreError:
         breaker.failed(ticket)
         raise
@@ -137,11 +165,3 @@ async def _guarded(breaker: Breaker, deadline_s: float, call: Callable[[], Await
         raise
     breaker.succeeded(ticket)
     return result
-
-
-async def _timed(deadline_s: float, call: Callable[[], Awaitable[T]]) -> T:
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await call()
-    except TimeoutError as exc:
-        raise StoreError(f"store: no answer within {deadline_s:g} s") from exc

@@ -1,19 +1,23 @@
 """Encrypts whatever holds text or vectors before any store sees it: payloads and index records.
 
 Each is bound to the entry's key and to what it is, so that neither can stand in another's place.
-What is left in the clear says nothing of texts: keys and names of counters, which are digests,
-categories and figures; and the epoch, which is random.
+What is left in the clear says nothing of texts: keys (in the change log too) and names of counters,
+which are digests, categories and figures; and the epoch, which is random.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Collection, Mapping
 
-from ..ports import EntryKey, Store
+from ..ports import ChangeLog, EntryKey, Store
 from .sealing import Keys, Unreadable
 
 # What cannot be opened reads as this, which no decoder takes: a counted miss that drops the entry.
 UNREADABLE = b""
+INVALIDATED = "invalidated"  # the ledger of which names with text are sealed
+SEALED = "sealed:"
+NAME_PLACE = b"invalidated"
 
 
 class SealedStore:
@@ -25,6 +29,11 @@ class SealedStore:
 
     def __repr__(self) -> str:
         return f"<SealedStore {self._keys!r} of {self._inner!r}>"
+
+    @property
+    def changes(self) -> ChangeLog:
+        """Return the log of the store beneath: keys and names, in the clear."""
+        return self._inner.changes
 
     async def open(self) -> None:
         """Open the store beneath."""
@@ -57,25 +66,65 @@ class SealedStore:
         async for key, sealed in self._inner.records():
             yield key, self._opened(sealed, _record_place(key))
 
+    async def records_of(self, keys: Collection[EntryKey]) -> dict[EntryKey, bytes]:
+        """Return the index records of ``keys``; ``UNREADABLE`` for those that no key here opens."""
+        found = await self._inner.records_of(keys)
+        return {key: self._opened(sealed, _record_place(key)) for key, sealed in found.items()}
+
     async def claim(self, name: str, value: bytes) -> bytes:
         """Return what is kept under ``name``, in the clear."""
         return await self._inner.claim(name, value)
 
     async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
-        """Add to counters, in the clear: a name that is encrypted anew cannot be counted up."""
+        """Add to counters, in the clear: a name that is encrypted anew cannot be counted up.
+
+        But for the names of invalidations, which may hold text, and of which no amount matters.
+        """
+        if ledger == INVALIDATED:
+            amounts = {self._sealed_name(name): amount for name, amount in amounts.items()}
         await self._inner.count(ledger, amounts)
 
     async def counts(self, ledger: str) -> dict[str, int]:
-        """Return every counter of ``ledger``."""
-        return await self._inner.counts(ledger)
+        """Return every counter of ``ledger`` whose name can be read."""
+        counts = await self._inner.counts(ledger)
+        if ledger != INVALIDATED:
+            return counts
+        opened = ((self._opened_name(name), amount) for name, amount in counts.items())
+        return {name: amount for name, amount in opened if name}
 
     async def uncount(self, ledger: str, names: Collection[str]) -> None:
         """Drop counters; absent names are not an error."""
+        if ledger == INVALIDATED:
+            gone, known = set(names), await self._inner.counts(ledger)
+            names = [name for name in known if self._opened_name(name) in gone]
         await self._inner.uncount(ledger, names)
+
+    async def lease(self, name: str, token: bytes, ttl_s: float) -> bool:
+        """Take or renew a lease, in the clear: a key and a random token."""
+        return await self._inner.lease(name, token, ttl_s)
+
+    async def release(self, name: str, token: bytes) -> None:
+        """Free a lease."""
+        await self._inner.release(name, token)
 
     async def aclose(self) -> None:
         """Close the store beneath."""
         await self._inner.aclose()
+
+    def _sealed_name(self, name: str) -> str:
+        """Return a name as it is kept; what has no selector is a random number, and no secret."""
+        if "|" not in name:
+            return name
+        return SEALED + b64encode(self._keys.seal(name.encode(), NAME_PLACE)).decode()
+
+    def _opened_name(self, name: str) -> str:
+        """Return a name in the clear, as it is where it was never sealed; empty = unreadable."""
+        if not name.startswith(SEALED):
+            return name
+        try:
+            return self._keys.open(b64decode(name[len(SEALED) :]), NAME_PLACE).decode()
+        except (Unreadable, ValueError):
+            return ""
 
     def _opened(self, sealed: bytes, place: bytes) -> bytes:
         try:

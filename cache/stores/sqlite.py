@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import StoreError
-from ..ports import Clock, EntryKey
+from ..ports import Clock, EntryKey, News
 from . import sqlite_file as file
+from .sqlite_log import KEPT, SqliteLog, Statement
 
 T = TypeVar("T")
-Statement = Callable[[sqlite3.Connection], bytes | None]
 
 READ_TIMEOUT_S = 0.01  # the loop stands still meanwhile; only recovery after a crash locks readers
 GROUP_WRITES = 256  # writes in one transaction
@@ -45,7 +45,9 @@ class SqliteStore:
     machine (not just the process) fails, never half an entry.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, busy_timeout_s: float = 1.0) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, *, busy_timeout_s: float = 1.0, changes_kept: int = KEPT
+    ) -> None:
         self._path = path
         self._clock = clock
         self._busy_timeout_s = busy_timeout_s  # how long a write waits for another process
@@ -53,6 +55,12 @@ class SqliteStore:
         self._thread: ThreadPoolExecutor | None = None
         self._waiting: list[_Write] = []
         self._writing: asyncio.Task[None] | None = None
+        self._log = SqliteLog(self._reader, partial(self._write, size_bytes=0), changes_kept)
+
+    @property
+    def changes(self) -> SqliteLog:
+        """Return the log that all processes at the file share."""
+        return self._log
 
     def __repr__(self) -> str:
         state = "closed" if self._connections is None else "open"
@@ -81,10 +89,8 @@ class SqliteStore:
 
     async def get(self, key: EntryKey) -> bytes | None:
         """Return the payload under ``key``, None when absent or expired."""
-        if self._connections is None:
-            raise StoreError("sqlite: not open")
         try:
-            return file.read_payload(self._connections.reader, key, self._clock())
+            return file.read_payload(self._reader(), key, self._clock())
         except sqlite3.Error as exc:
             raise file.translated(exc) from exc
 
@@ -94,12 +100,14 @@ class SqliteStore:
         statement = partial(
             file.write_entry, key=key, payload=payload, record=record, expires_s=expires_s
         )
-        await self._write(statement, len(payload) + len(record))
+        told = self._log.told(statement, News("admit", key))
+        await self._write(told, len(payload) + len(record))
 
     async def delete(self, keys: Collection[EntryKey]) -> None:
         """Delete payloads and records; absent keys are not an error."""
         if keys:
-            await self._write(partial(file.delete_entries, keys=list(keys)), 0)
+            statement = partial(file.delete_entries, keys=list(keys))
+            await self._write(self._log.told(statement, News("delete", b"".join(keys))), 0)
 
     async def scrub(self) -> None:
         """Write the file anew, without what was deleted; other writes wait meanwhile.
@@ -123,6 +131,13 @@ class SqliteStore:
                 yield key, record
             after = rows[-1][0] if rows else last
 
+    async def records_of(self, keys: Collection[EntryKey]) -> dict[EntryKey, bytes]:
+        """Return the index records of those ``keys`` that are live."""
+        try:
+            return file.read_records_of(self._reader(), keys, self._clock())
+        except sqlite3.Error as exc:
+            raise file.translated(exc) from exc
+
     async def claim(self, name: str, value: bytes) -> bytes:
         """Return what is kept under ``name``, which is ``value`` if nothing was."""
         kept = await self._write(partial(file.claim_name, name=name, value=value), len(value))
@@ -143,6 +158,18 @@ class SqliteStore:
         if names:
             await self._write(partial(file.delete_counts, ledger=ledger, names=list(names)), 0)
 
+    async def lease(self, name: str, token: bytes, ttl_s: float) -> bool:
+        """Take or renew a lease; returns after the commit."""
+        now_s = self._clock()
+        take = partial(
+            file.take_lease, name=name, token=token, now_s=now_s, expires_s=now_s + ttl_s
+        )
+        return await self._write(take, len(token)) == token
+
+    async def release(self, name: str, token: bytes) -> None:
+        """Free a lease."""
+        await self._write(partial(file.free_lease, name=name, token=token), len(token))
+
     async def aclose(self) -> None:
         """Finish the waiting writes and close the file."""
         thread, self._thread = self._thread, None
@@ -162,6 +189,11 @@ class SqliteStore:
             await asyncio.wrap_future(closed)
         except sqlite3.Error as exc:
             raise file.translated(exc) from exc
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._connections is None:
+            raise StoreError("sqlite: not open")
+        return self._connections.reader
 
     async def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         if self._thread is None or self._connections is None:

@@ -26,6 +26,21 @@ CREATE TABLE IF NOT EXISTS counters (
     PRIMARY KEY (ledger, name)
 ) WITHOUT ROWID
 """
+CHANGES = """
+CREATE TABLE IF NOT EXISTS changes (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    origin BLOB NOT NULL,
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL
+)
+"""
+LEASES = """
+CREATE TABLE IF NOT EXISTS leases (
+    name TEXT PRIMARY KEY,
+    token BLOB NOT NULL,
+    expires REAL NOT NULL
+) WITHOUT ROWID
+"""
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE entries (
@@ -41,6 +56,8 @@ CREATE TABLE payloads (
 );
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 {COUNTERS};
+{CHANGES};
+{LEASES};
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
@@ -136,7 +153,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute("ROLLBACK")
             if _check_identity(connection, path):  # else another process was faster
                 raise
-    connection.execute(COUNTERS)  # the first files had none; programs that know none ignore them
+    # The first files had none of these; programs of then ignore them.
+    for table in (COUNTERS, CHANGES, LEASES):
+        connection.execute(table)
 
 
 def _check_identity(connection: sqlite3.Connection, path: Path) -> bool:
@@ -171,6 +190,15 @@ def read_payload(connection: sqlite3.Connection, key: EntryKey, now_s: float) ->
         (key, now_s),
     ).fetchone()
     return None if row is None else row[0]
+
+
+def read_records_of(
+    connection: sqlite3.Connection, keys: Collection[EntryKey], now_s: float
+) -> dict[EntryKey, bytes]:
+    """Return the records of those ``keys`` that are live."""
+    question = "SELECT record FROM entries WHERE key = ? AND expires > ?"
+    found = ((key, connection.execute(question, (key, now_s)).fetchone()) for key in keys)
+    return {key: row[0] for key, row in found if row is not None}
 
 
 def read_last_id(connection: sqlite3.Connection) -> int:
@@ -272,6 +300,25 @@ def delete_counts(connection: sqlite3.Connection, ledger: str, names: Collection
     connection.executemany(
         "DELETE FROM counters WHERE ledger = ? AND name = ?", [(ledger, name) for name in names]
     )
+
+
+def take_lease(
+    connection: sqlite3.Connection, name: str, token: bytes, now_s: float, expires_s: float
+) -> bytes | None:
+    """Take or renew a lease; return who holds it now."""
+    connection.execute("DELETE FROM leases WHERE expires <= ?", (now_s,))
+    connection.execute(
+        "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+        " SET expires = excluded.expires WHERE token = excluded.token",
+        (name, token, expires_s),
+    )
+    held = connection.execute("SELECT token FROM leases WHERE name = ?", (name,)).fetchone()
+    return None if held is None else bytes(held[0])
+
+
+def free_lease(connection: sqlite3.Connection, name: str, token: bytes) -> None:
+    """Free a lease that ``token`` holds."""
+    connection.execute("DELETE FROM leases WHERE name = ? AND token = ?", (name, token))
 
 
 def purge_expired(connection: sqlite3.Connection, now_s: float) -> None:

@@ -26,7 +26,7 @@ from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.learning.blocked import Blocked
 from kindcache.cache.learning.evidence import Evidence
 from kindcache.cache.outcome import Found, Lead
-from kindcache.cache.ports import Clock, Embedder, Encoder, EntryKey, Store
+from kindcache.cache.ports import ChangeLog, Clock, Embedder, Encoder, EntryKey, Store
 from kindcache.cache.screening import Screening
 from kindcache.cache.settling import Received, settle
 from kindcache.cache.singleflight import Flights
@@ -111,6 +111,14 @@ class TroubledStore:
             await self._pass("each record")
             yield key, record
 
+    @property
+    def changes(self) -> ChangeLog:
+        return self.inner.changes
+
+    async def records_of(self, keys: Collection[EntryKey]) -> dict[EntryKey, bytes]:
+        await self._pass("records_of")
+        return await self.inner.records_of(keys)
+
     async def claim(self, name: str, value: bytes) -> bytes:
         await self._pass("claim")
         return await self.inner.claim(name, value)
@@ -126,6 +134,14 @@ class TroubledStore:
     async def uncount(self, ledger: str, names: Collection[str]) -> None:
         await self._pass("uncount")
         await self.inner.uncount(ledger, names)
+
+    async def lease(self, name: str, token: bytes, ttl_s: float) -> bool:
+        await self._pass("lease")
+        return await self.inner.lease(name, token, ttl_s)
+
+    async def release(self, name: str, token: bytes) -> None:
+        await self._pass("release")
+        await self.inner.release(name, token)
 
     async def aclose(self) -> None:
         await self._pass("aclose")

@@ -26,6 +26,7 @@ from kindcache.cache.index.category import CategoryIndex
 from kindcache.cache.lifecycle import Example, Lifecycle
 from kindcache.cache.outcome import Aside, Lead
 from kindcache.cache.ports import Embedder, EntryKey
+from kindcache.cache.replication.filling import BATCH
 from kindcache.cache.settling import release, settle
 from kindcache.policies.verdict import Reason, Tier
 from tests.cache.small_engine import (
@@ -120,6 +121,7 @@ async def test_open_is_ready_for_lookups(clock: FakeClock) -> None:
             "problems": [],
             "index": "loaded",
             "entries": 1,
+            "replication": {"behind_s": 0.0, "behind_changes": 0, "rebuilding": False},
         }
 
 
@@ -183,9 +185,9 @@ async def test_while_it_loads_it_answers_and_takes_in_answers(clock: FakeClock) 
     async with opened(clock, store) as first:
         await fill(first.engine, request(CODE), "old")
         await fill(first.engine, request("the news"))
-    gate = store.gates["each record"] = asyncio.Event()
+    gate = store.gates["each record"] = store.gates["records_of"] = asyncio.Event()
     async with opened(clock, store) as cache:
-        await store.called("each record")
+        await store.called("records_of")
         assert len(cache.engine.memory.table) == 0
         await found(cache.engine, request("the news"))
         await fill(cache.engine, request(SAME_CODE), "new")
@@ -224,7 +226,7 @@ async def test_loading_many_lets_others_have_their_turn(clock: FakeClock) -> Non
     async with opened(clock, store) as first:
         await fill(first.engine, request("one"))
     ((_, data),) = (await records(store)).items()
-    for number in range(2 * lifecycle_module.LOAD_BATCH):
+    for number in range(2 * BATCH):
         await store.inner.put(EntryKey(number.to_bytes(16)), b"payload", data, 60.0)
     cache = made(clock, store, capacity=10_000)
     await cache.engine.embedder.open()
@@ -234,7 +236,7 @@ async def test_loading_many_lets_others_have_their_turn(clock: FakeClock) -> Non
         counts.add(len(cache.engine.memory.table))
         await asyncio.sleep(0)
     assert len(counts) >= 3
-    assert len(cache.engine.memory.table) == 2 * lifecycle_module.LOAD_BATCH + 1
+    assert len(cache.engine.memory.table) == 2 * BATCH + 1
     await cache.engine.embedder.aclose()
 
 
@@ -254,9 +256,12 @@ async def test_upkeep_follows_the_epoch_of_the_store(clock: FakeClock) -> None:
     store = TroubledStore(clock)
     async with opened(clock, store) as cache:
         await fill(cache.engine, request(CODE))
-        await until(lambda: cache.lifecycle.loaded)
+        await cache.engine.memory.writer.drain()
+        last = await store.changes.latest()
+        await until(lambda: (cache.engine.position or 0) >= last)
+        before = cache.engine.epoch
         store.inner._meta["epoch"] = b"a new one"
-        await until(lambda: cache.engine.epoch == b"a new one")
+        await until(lambda: cache.engine.epoch != before)
         assert len(cache.engine.memory.table) == len(cache.engine.memory.hot) == 0
         assert (await leading(cache.engine, request(CODE))).miss.reason is Reason.NEW
 

@@ -10,6 +10,7 @@ from kindcache.cache.asking.identity import Request
 from kindcache.cache.entries.entry import Answer, Choice, Payload, ToolCall
 from kindcache.cache.events import Answered, Failed, NotStored, Stored
 from kindcache.cache.outcome import Follow
+from kindcache.cache.removing.entry_facts import whose_is
 from kindcache.cache.settling import Received, release, settle
 from kindcache.policies.facts import Directives
 from kindcache.policies.verdict import Admit, Reason, Refuse
@@ -75,9 +76,10 @@ async def test_a_kept_answer_is_served_to_the_next_and_reported(clock: FakeClock
         got = Received(answer("hello"), 200, size_bytes=5, first_byte_s=0.1, total_s=0.5)
         assert settle(at.engine, lead, got) == Admit(3600.0)
         assert at.seen.of(Stored) == [Stored("default", 5)]
-        assert at.seen.of(Answered) == [Answered("m", 200, 0.1, 0.5)]
+        assert at.seen.of(Answered) == [Answered("m", 200, 0.1, 0.5, "default", complete=True)]
         kept = (await found(at.engine, request("hi"))).payload
-        assert kept == Payload(answer("hello"), "default", "hi", clock(), "openai.chat", None, 0.5)
+        made = Payload(answer("hello"), "default", "hi", clock(), "openai.chat", None, 0.5)
+        assert kept == replace(made, model="m", whose=whose_is(lead.ask))
 
 
 async def test_several_choices_are_kept_together(clock: FakeClock) -> None:

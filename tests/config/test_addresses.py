@@ -30,6 +30,8 @@ from kindcache.config.addresses import (
         ("https://api.example/v1?api_key=pw#top", "https://api.example/v1?api_key=***#top"),
         ("unix://user:pw@/run/redis.sock", "unix://user:***@/run/redis.sock"),
         ("sqlite:///odd@name.db", "sqlite:///odd@name.db"),
+        ("redis+cluster://u:pw@h1:1,h2:2", "redis+cluster://u:***@h1:1,h2:2"),
+        ("redis+sentinel://:pw@h1,h2/x?db=1", "redis+sentinel://:***@h1,h2/x?db=1"),
     ],
 )
 def test_passwords_are_not_shown(url: str, shown: str) -> None:
@@ -51,6 +53,10 @@ def test_no_password_before_the_host_is_ever_shown(noise: str, scheme: str) -> N
         "redis://user:pw@[::1]:6379/0",
         "rediss://cache.example:6380/1?ssl_cert_reqs=none",
         "unix:///run/redis.sock?db=1",
+        "redis+cluster://h1,h2:6380",
+        "rediss+cluster://user:pw@[::1]:6379,h2/0?ssl_ca_certs=/ca.pem",
+        "redis+sentinel://h1,h2:26380/service?db=1",
+        "rediss+sentinel://h1/my-service.1",
     ],
 )
 def test_stores_that_are_accepted(url: str) -> None:
@@ -71,6 +77,15 @@ def test_stores_that_are_accepted(url: str) -> None:
         ("redis://:pw@host:port", "has a bad host or port"),
         ("redis://host/name", "the part after the host is a database number"),
         ("redis://[::1", "has a bad host or port"),
+        ("redis://h1,h2", "names several hosts: write redis+cluster://"),
+        ("redis+cluster://", "names no host; write redis+cluster://HOST:6379,HOST:6379"),
+        ("redis+cluster://h1,,h2", "names no host; write redis+cluster://"),
+        ("redis+cluster://:pw@h1:port,h2", "has a bad host or port"),
+        ("redis+cluster://h1,h2/1", "a cluster has no other database than 0"),
+        ("redis+sentinel://:pw@h1,h2", "names no service; write redis+sentinel://"),
+        ("redis+sentinel://h1/a b", "names no service"),
+        ("redis://host/0#top", "takes no #fragment"),
+        ("redis+ring://h1", "is not a store"),
     ],
 )
 def test_stores_that_are_refused(url: str, message: str) -> None:

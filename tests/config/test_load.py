@@ -14,8 +14,8 @@ from kindcache.config.load import ConfigError, load, loads
 from kindcache.config.settings import Settings
 
 KEYS = (
-    "version, upstream, store, embedder, scope, trust, capacity, http, normalise, classifier, "
-    "judge, evidence, load, freshness, defaults, categories"
+    "version, upstream, store, snapshot, embedder, scope, trust, capacity, http, normalise, "
+    "classifier, judge, evidence, load, freshness, economics, defaults, categories"
 )
 STORES = "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
 DURATION = 'a duration such as "500ms", "5m", "1h30m" or "7d"; a plain number is seconds'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from kindcache.cache.stores.sealing import parse_keys
 from kindcache.cache.stores.sqlite import SqliteStore
 from tests.conftest import FakeClock
 
+CHANGES_KEPT = 10_000
 SEALING = parse_keys("5a" * 32, "KEYS")
 
 
@@ -49,27 +50,34 @@ class Opened:
 class WithFakeClock(Opened):
     """Memory, SQLite, and what is wrapped around them."""
 
-    def __init__(self, kind: str, folder: Path, clock: FakeClock) -> None:
+    def __init__(
+        self, kind: str, folder: Path, clock: FakeClock, *, changes_kept: int = CHANGES_KEPT
+    ) -> None:
         super().__init__()
         self._kind = kind
         self._folder = folder
         self._clock = clock
+        self._kept = changes_kept
 
     async def store(self, space: str = "one") -> Store:
         match self._kind:
             case "memory":
-                return await self.open(MemoryStore(self._clock))
+                return await self.open(self._bare())
             case "sealed":
-                return await self.open(SealedStore(MemoryStore(self._clock), SEALING))
+                return await self.open(SealedStore(self._bare(), SEALING))
             case "sqlite":
                 return await self.open(self._file(space))
             case "sealed sqlite":
                 return await self.open(SealedStore(self._file(space), SEALING))
-        guarded = GuardedStore(MemoryStore(self._clock), read_deadline_s=5, write_deadline_s=5)
+        guarded = GuardedStore(self._bare(), read_deadline_s=5, write_deadline_s=5)
         return await self.open(guarded)
 
+    def _bare(self) -> MemoryStore:
+        return MemoryStore(self._clock, changes_kept=self._kept)
+
     def _file(self, space: str) -> SqliteStore:
-        return SqliteStore(self._folder / f"{space}.db", self._clock)
+        path = self._folder / f"{space}.db"
+        return SqliteStore(path, self._clock, changes_kept=self._kept)
 
     async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
         self._clock.advance(seconds)
@@ -79,14 +87,24 @@ class WithFakeClock(Opened):
 class WithRedis(Opened):
     """Real expiry: time passes by itself."""
 
-    def __init__(self, url: str, *, sealed: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        nodes: Sequence[str] = (),  # addresses, where ``url`` is a cluster's
+        sealed: bool = False,
+        changes_kept: int = CHANGES_KEPT,
+    ) -> None:
         super().__init__()
+        self._nodes = nodes
+        self._kept = changes_kept
         self._url = url
         self._sealed = sealed
         self._run = uuid.uuid4().hex
 
     async def store(self, space: str = "one") -> Store:
-        bare = RedisStore.from_url(self._url, f"test.{self._run}.{space}")
+        name = f"test.{self._run}.{space}"
+        bare = RedisStore.from_url(self._url, name, changes_kept=self._kept)
         return await self.open(SealedStore(bare, SEALING) if self._sealed else bare)
 
     async def pass_time(self, seconds: float, until: Callable[[], Awaitable[bool]]) -> None:
@@ -95,7 +113,8 @@ class WithRedis(Opened):
                 await asyncio.sleep(0.01)
 
     async def aclose(self) -> None:
-        async with Redis.from_url(self._url) as client:
-            async for name in client.scan_iter(f"test.{self._run}.*"):
-                await client.unlink(name)
+        for url in self._nodes or [self._url]:
+            async with Redis.from_url(url) as client:
+                async for name in client.scan_iter(f"test.{self._run}.*"):
+                    await client.unlink(name)
         await super().aclose()

@@ -17,6 +17,7 @@ from kindcache.cache.stores.redis import RedisStore
 from kindcache.cache.stores.sqlite import SqliteStore
 from tests.conftest import FakeClock
 from tests.contract.store_backends import Backend, WithFakeClock, WithRedis
+from tests.drivers.redis_forms import RedisCluster
 
 pytestmark = pytest.mark.anyio
 
@@ -25,8 +26,17 @@ A = EntryKey(b"A" * 16)
 B = EntryKey(b"B" * 16)
 
 
-KINDS = ["memory", "sqlite", "redis", "guarded", "sealed", "sealed sqlite", "sealed redis"]
-PERSISTENT = ["sqlite", "redis", "sealed sqlite", "sealed redis"]
+KINDS = [
+    "memory",
+    "sqlite",
+    "redis",
+    "cluster",
+    "guarded",
+    "sealed",
+    "sealed sqlite",
+    "sealed redis",
+]
+PERSISTENT = ["sqlite", "redis", "cluster", "sealed sqlite", "sealed redis"]
 
 
 @pytest.fixture(params=KINDS)
@@ -39,7 +49,10 @@ async def backend(
     kind: str, tmp_path: Path, clock: FakeClock, request: pytest.FixtureRequest
 ) -> AsyncIterator[Backend]:
     made: WithFakeClock | WithRedis
-    if kind.endswith("redis"):
+    if kind == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        made = WithRedis(cluster.url, nodes=[node.url for node in cluster.nodes])
+    elif kind.endswith("redis"):
         made = WithRedis(request.getfixturevalue("redis_url"), sealed=kind != "redis")
     else:
         made = WithFakeClock(kind, tmp_path, clock)
@@ -250,6 +263,34 @@ async def test_counting_at_once_loses_nothing(store: Store) -> None:
     assert sum(found.values()) == sum(range(100))
 
 
+async def test_a_lease_has_one_holder(store: Store) -> None:
+    taken = await asyncio.gather(*(store.lease("x", b"%d" % n, 60.0) for n in range(20)))
+    assert sum(taken) == 1
+    holder, other = b"%d" % taken.index(True), b"another"
+    assert await store.lease("x", holder, 60.0)
+    assert not await store.lease("x", other, 60.0)
+    assert await store.lease("y", other, 60.0)
+    await store.release("x", other)
+    assert not await store.lease("x", other, 60.0)
+    await store.release("x", holder)
+    await store.release("x", holder)
+    assert await store.lease("x", other, 60.0)
+    assert await listed(store) == {}
+
+
+async def test_a_lease_runs_out_unless_it_is_renewed(backend: Backend, store: Store) -> None:
+    assert await store.lease("short", b"one", 0.3)
+    assert await store.lease("renewed", b"one", 0.3)
+    assert await store.lease("renewed", b"one", 60.0)
+
+    async def free() -> bool:
+        return await store.lease("short", b"two", 60.0)
+
+    assert not await free()
+    await backend.pass_time(0.31, until=free)
+    assert not await store.lease("renewed", b"two", 60.0)
+
+
 async def test_scrubbing_takes_nothing_that_lives(backend: Backend, store: Store) -> None:
     await store.scrub()
     await store.put(A, b"payload", b"record", HOUR_S)
@@ -367,6 +408,10 @@ async def test_closed(store: Store) -> None:
         await store.counts("ledger")
     with pytest.raises(StoreError):
         await store.uncount("ledger", ["name"])
+    with pytest.raises(StoreError):
+        await store.lease("name", b"token", 1.0)
+    with pytest.raises(StoreError):
+        await store.release("name", b"token")
     with pytest.raises(StoreError):
         await store.scrub()
     with pytest.raises(StoreError):

@@ -109,6 +109,10 @@ async def test_no_byte_is_left_in_redis(upstream: ScriptedUpstream, redis_url: s
                 kind = await client.type(name)
                 if kind == b"hash":
                     found += name + repr(await client.hgetall(name)).encode()
+                elif kind == b"stream":
+                    found += name
+                    for _, fields in await client.xrange(name):
+                        found += b"".join([*fields, *fields.values()])
                 else:
                     found += name + (await client.get(name) or b"")
             return found

@@ -164,7 +164,9 @@ async def test_another_process_learns_of_it_from_the_store(
             await say(one, await token(one, STORED))
             await here.service.engine.blocked.send(here.service.engine.store)
             await there.service.engine.blocked.read(there.service.engine.store)
-            assert [await reason(other, prompt) for prompt in (ASKED, STORED)] == ["blocked"] * 2
+            # The deletion may be known there by now, too.
+            for prompt in (ASKED, STORED):
+                assert await reason(other, prompt) in {"blocked", "new"}
 
 
 async def test_nobody_else_can_use_the_token(upstream: ScriptedUpstream) -> None:

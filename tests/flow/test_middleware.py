@@ -175,3 +175,14 @@ async def test_the_status_of_an_upstream_cache_is_kept_in_front_of_ours() -> Non
     statuses = [value for name, value in exchange.raw_headers if name == b"cache-status"]
     assert statuses[0] == b"far; hit"
     assert statuses[1].startswith(b"kindcache; fwd=miss")
+
+
+async def test_an_application_is_told_of_what_a_start_waits_for_or_lacks(
+    config_file: Write, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kindcache.cache.scorers.shipped.is_here", lambda: False)
+    config_file(CONFIG)
+    app = KindcacheMiddleware(Model().app())
+    async with AsgiDriver(app) as driver:
+        assert (await driver.chat("hello", headers=KEY)).header("x-cache") == "MISS"
+    assert "the pair scorer's weights are not here" in caplog.text

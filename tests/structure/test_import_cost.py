@@ -5,19 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-LIMIT_MS = 150
+MOST = 0.5  # of what `asyncio` and `logging` take, which any server loads; 0.15 when this was set
 ATTEMPTS = 15
-HEAVY = frozenset(
-    "hnswlib onnx onnxruntime pydantic redis sentence_transformers tokenizers torch "
-    "transformers".split()
-)
+OWN = frozenset({"kindcache", "starlette"})
 MEASURE = """
 import sys, time
 import starlette
 before = set(sys.modules)
 began = time.perf_counter()
+import asyncio, logging
+loaded = time.perf_counter()
 import kindcache.adapters.middleware
-print((time.perf_counter() - began) * 1000)
+print((time.perf_counter() - loaded) / (loaded - began))
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 
@@ -26,21 +25,30 @@ def run() -> tuple[float, frozenset[str]]:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE], check=True, capture_output=True, text=True, timeout=60
     )
-    spent_ms, loaded = done.stdout.splitlines()
-    return float(spent_ms), frozenset(loaded.split())
+    share, loaded = done.stdout.splitlines()
+    return float(share), frozenset(loaded.split())
 
 
-def test_importing_the_middleware_loads_nothing_heavy() -> None:
+def test_importing_the_middleware_loads_no_other_package() -> None:
     _, loaded = run()
     assert "kindcache" in loaded
-    assert loaded & HEAVY == frozenset()
+    assert loaded - sys.stdlib_module_names == OWN & loaded
 
 
 def test_importing_the_middleware_is_quick() -> None:
     # The least of several: other processes can only make an import slower.
-    fastest_ms = float("inf")
+    least = float("inf")
     for _ in range(ATTEMPTS):
-        fastest_ms = min(fastest_ms, run()[0])
-        if fastest_ms < LIMIT_MS:
+        least = min(least, run()[0])
+        if least < MOST:
             break
-    assert fastest_ms < LIMIT_MS
+    assert least < MOST
+
+
+def test_a_cache_loads_no_http_client_and_no_model_library_before_it_needs_one() -> None:
+    heavy = "aiohttp hnswlib onnx onnxruntime re2 redis tokenizers torch transformers usearch"
+    loads = f"import sys, kindcache.adapters.build; print(*{set(heavy.split())} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", loads], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == []

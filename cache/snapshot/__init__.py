@@ -1,0 +1,1 @@
+"""What a process holds, on disk: so that a restart is warm at once."""
