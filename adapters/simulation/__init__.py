@@ -1,0 +1,1 @@
+"""Replays a log of requests through the serving code, on a clock of its own."""

@@ -1,0 +1,1 @@
+"""What other processes do to the store, done here too."""
