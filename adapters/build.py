@@ -85,12 +85,13 @@ def build(
     scorer: PairScorer | None = None,
     chance: Callable[[], float] = random.random,
     dice: random.Random | None = None,
+    snapshots: bool = True,
 ) -> Service:
     """Build a cache in front of ``app``. Opens nothing; raises ``StartupError``.
 
     ``upstream`` identifies what answers behind ``app``: answers of one are never given for another.
     ``chance`` (0..1) draws the hits that are checked, ``dice`` the entries that may give way;
-    ``monotonic`` times the model's answers.
+    ``monotonic`` times the model's answers. Without ``snapshots`` one is read and none written.
     """
     clock = SteadyClock() if clock is None else clock
     metrics = PrometheusObserver()
@@ -119,7 +120,7 @@ def build(
         engine,
         load,
         (refreshing.queue, *queues),
-        make_snapshots(settings, engine, environ),
+        make_snapshots(settings, engine, environ, writes=snapshots),
     )
     metrics.watch_replication(lifecycle.follower.behind)
     return Service(

@@ -15,11 +15,12 @@ from ..config.settings import Settings
 
 
 def make_snapshots(
-    settings: Settings, engine: Engine, environ: Mapping[str, str]
+    settings: Settings, engine: Engine, environ: Mapping[str, str], *, writes: bool = True
 ) -> Snapshots | None:
     """Return what keeps snapshots of ``engine``, None where none are wanted.
 
-    Raises ``StartupError``, also where the system cannot take them.
+    Without ``writes`` they are read only: another process at the file writes them. Raises
+    ``StartupError``, also where the system cannot take them.
     """
     asked, variable = settings.snapshot, settings.store.encryption_env
     if not asked.path:
@@ -32,4 +33,4 @@ def make_snapshots(
 
         seals = parse_keys(environ.get(variable, ""), variable)
     form = Format(code_key(engine.identity.scoping.secret), seals)
-    return Snapshots(engine, Path(asked.path), form, asked.every)
+    return Snapshots(engine, Path(asked.path), form, asked.every, writes=writes)

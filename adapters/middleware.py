@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .control.admin import Admin
     from .control.reloading import Reloaded, Reloading
     from .control.sighup import OnSighup
+    from .workers.together import Together
 
 CONFIG_VARIABLE = "KINDCACHE_CONFIG"
 DISABLED_VARIABLE = "KINDCACHE_DISABLED"
@@ -38,7 +39,8 @@ class KindcacheMiddleware:
     is logged and everything passes through.
 
     ``source`` reads the settings anew for ``reload``; without it the file is read again. With
-    ``sighup`` that signal reloads it too, where the application leaves it to us.
+    ``sighup`` that signal reloads it too, where the application leaves it to us. ``together`` is
+    for a process that is one of several workers.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class KindcacheMiddleware:
         build: Callable[[Settings, App, str], Service] | None = None,
         source: Callable[[], Settings] | None = None,
         sighup: bool = False,
+        together: Together | None = None,
     ) -> None:
         self.app = app
         self._config = config
         self._source = source if source is not None else _source(config)
         self._sighup = sighup
+        self._together = together
         self._on_sighup: OnSighup | None = None
         self._reloading: Reloading | None = None
         self._upstream = upstream
@@ -103,6 +107,8 @@ class KindcacheMiddleware:
             await self._on_sighup.aclose()
         service, self.service = self.service, None
         if service is not None:
+            if self._together is not None:
+                await self._together.aclose()
             await service.lifecycle.aclose()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,12 +153,18 @@ class KindcacheMiddleware:
             from .control.admin import Admin  # noqa: PLC0415 - loaded only where it is on
 
             self._admin = Admin(
-                service.engine, service.lifecycle, service.admin_token, reloading.reload
+                service.engine,
+                service.lifecycle,
+                service.admin_token,
+                reloading.reload,
+                self._together,
             )
         await service.lifecycle.open()
         if self._sighup:
             self._on_sighup = OnSighup(reloading.reload_quietly)
             self._on_sighup.start()
+        if self._together is not None:
+            await self._together.open(service, reloading)
         return service
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,10 +10,11 @@ from .middleware import KindcacheMiddleware
 from .observers.prometheus import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..config.settings import Settings
     from .build import Report, Service
+    from .workers.together import Together
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -22,7 +23,8 @@ class Proxy:
     """``/healthz``, ``/readyz`` and ``/metrics`` are its own; all else goes through the cache.
 
     ``when_loaded`` is called once, when all that the store has is in memory. ``source`` reads the
-    settings anew, on SIGHUP and for the admin call.
+    settings anew, on SIGHUP and for the admin call. ``together`` answers for all of several workers;
+    ``snapshots`` says whether this one writes them.
     """
 
     def __init__(
@@ -34,16 +36,27 @@ class Proxy:
         report: Report | None = None,
         when_loaded: Callable[[], None] | None = None,
         source: Callable[[], Settings] | None = None,
+        together: Together | None = None,
+        snapshots: bool = True,
     ) -> None:
         def make(settings: Settings, app: App, upstream: str) -> Service:
             from .build import build, silent  # noqa: PLC0415 - loads everything
 
-            service = build(settings, app, upstream=upstream, report=report or silent)
+            service = build(
+                settings, app, upstream=upstream, report=report or silent, snapshots=snapshots
+            )
             service.lifecycle.when_loaded = when_loaded
             return service
 
+        self._together = together
         self.cached = KindcacheMiddleware(
-            app, settings, upstream=upstream, build=make, source=source, sighup=source is not None
+            app,
+            settings,
+            upstream=upstream,
+            build=make,
+            source=source,
+            sighup=source is not None,
+            together=together,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +71,17 @@ class Proxy:
         if path == "/healthz":
             await respond(send, 200, b'{"status": "ok"}', [])
         elif path == "/metrics":
-            text = service.metrics.exposition() if service is not None else b""
+            text = b"" if service is None else await self._metrics(service)
             await respond(send, 200, text, [], CONTENT_TYPE)
         elif service is None:
             await respond(send, 503, b'{"status": "starting"}', [])
         else:  # stays 200 when degraded: a store that is away must not empty a fleet
-            await respond(send, 200, json.dumps(service.lifecycle.health()).encode(), [])
+            told: Mapping[str, object] = service.lifecycle.health()
+            if self._together is not None:
+                told = await self._together.health(told)
+            await respond(send, 200, json.dumps(told).encode(), [])
+
+    async def _metrics(self, service: Service) -> bytes:
+        if self._together is not None:
+            return await self._together.metrics()
+        return service.metrics.exposition()

@@ -49,7 +49,8 @@ def _create(path: Path) -> None:
     """Create the file whole or not at all, readable by its owner only; leave one that is there."""
     if path.exists():
         return
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    # A process of another container may have the same id, and so has the next one after a kill.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_hex(32).encode())

@@ -131,9 +131,9 @@ class Leases:
     async def _return(self, key: EntryKey, token: bytes) -> None:
         try:
             async with asyncio.timeout(self._ttl_s):
-                # Followers look for the answer first. Seldom more than one look, hence no event.
-                while self._writer.is_busy(key):
-                    await asyncio.sleep(WRITTEN_LOOK_S)  # noqa: ASYNC110
+                # Followers look for the answer first.
+                while self._writer.is_busy(key):  # noqa: ASYNC110 - seldom more than one look
+                    await asyncio.sleep(WRITTEN_LOOK_S)
                 await self._store.release(key.hex(), token)
         except (StoreError, TimeoutError) as exc:
             self._failed(exc)

@@ -77,7 +77,7 @@ class Lifecycle:
         self._tasks = [
             asyncio.create_task(self._upkeep()),
             asyncio.create_task(self._build_indexes()),
-            asyncio.create_task(self.follower.run()),
+            *map(asyncio.create_task, self.follower.work()),
             *(asyncio.create_task(run()) for run in self.beside),
         ]
 

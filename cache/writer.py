@@ -35,34 +35,26 @@ class Delete:
 
 
 class Unheard:
-    """Keys that were written, and of which the store's log has not told yet."""
+    """Writes that the store has confirmed, and of which its log has not told yet, by key."""
 
     def __init__(self) -> None:
-        self._begun: set[EntryKey] = set()
-        self._done: set[EntryKey] = set()
+        self._done: Counter[EntryKey] = Counter()
 
-    def begin(self, key: EntryKey) -> None:
-        """Note that ``key`` is about to be written."""
-        if len(self._begun) >= MOST_UNHEARD:  # nobody listens
-            self._begun.clear()
+    def confirmed(self, key: EntryKey) -> None:
+        """Note that a write is done: the log has it by now."""
+        if len(self._done) >= MOST_UNHEARD:  # nobody listens
             self._done.clear()
-        self._begun.add(key)
-
-    def end(self, key: EntryKey, *, done: bool) -> None:
-        """Note how that ended; the log may have told of it meanwhile."""
-        if not done:
-            self.heard([key])
-        elif key in self._begun:
-            self._done.add(key)
+        self._done[key] += 1
 
     def heard(self, keys: Iterable[EntryKey]) -> None:
-        """Note that the log has told of ``keys``, or will never."""
-        self._begun.difference_update(keys)
-        self._done.difference_update(keys)
+        """Note that the log has told of one write of each of ``keys``, or will never."""
+        for key in keys:
+            if key in self._done:
+                _less(self._done, key)
 
-    def done(self) -> frozenset[EntryKey]:
-        """Return the keys whose writes the store has confirmed: the log has them by now."""
-        return frozenset(self._done)
+    def now(self) -> Counter[EntryKey]:
+        """Return how many there are of each key."""
+        return self._done.copy()
 
 
 class Writer:
@@ -150,22 +142,18 @@ class Writer:
                 queue.task_done()
 
     async def _do(self, job: Put | Delete) -> None:
-        self.unheard.begin(job.key)
-        done = False
         try:
             match job:
                 case Put():
                     await self._store.put(job.key, job.payload, job.record, job.retention_s)
                 case Delete():
                     await self._store.delete([job.key])
-            done = True
+            self.unheard.confirmed(job.key)
         except StoreError as exc:
             if len(self._lost) < MOST_LOST:
                 self._lost.add(job.key)
             stage = "store.put" if isinstance(job, Put) else "store.delete"
             self._observer.notify(Failed(stage, type(exc.__cause__ or exc).__name__))
-        finally:
-            self.unheard.end(job.key, done=done)
 
 
 def _less(counts: Counter[EntryKey], key: EntryKey) -> None:

@@ -6,26 +6,31 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...cache.engine import Engine
 from ...cache.errors import StoreError
 from ...cache.lifecycle import Lifecycle
 from ...cache.removing.erasing import erase
+from ...cache.replication.digest import digest_of
 from ..asgi import Receive, Scope, Send, header, respond
 from ..request_body import read_body
 from .erasure import NoSubject, subject_of
+from .figures import figures
 from .invalidation import invalidation
 from .reloading import Reloaded, ReloadRefused
+
+if TYPE_CHECKING:
+    from ..workers.together import Together
 
 PREFIX = "/_cache/"
 MAX_BODY_BYTES = 64 << 10
 
 
 class Admin:
-    """Answers ``GET stats``, ``POST invalidate`` with two old forms of it, ``erase``, ``reload``.
+    """Answers ``GET stats``, ``digest``, ``POST invalidate`` in three forms, ``erase``, ``reload``.
 
-    Only to who has the token.
+    Only to who has the token. With ``together`` for all workers that are.
     """
 
     def __init__(
@@ -34,11 +39,13 @@ class Admin:
         lifecycle: Lifecycle,
         token: str,
         reload: Callable[[], Awaitable[Reloaded]],
+        together: Together | None = None,
     ) -> None:
         self._engine = engine
         self._reload = reload
         self._lifecycle = lifecycle
         self._token = token.encode()
+        self._together = together
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request below the prefix."""
@@ -49,7 +56,9 @@ class Admin:
         what: str = scope["path"][len(PREFIX) :]
         match scope["method"], what.split("/"):
             case "GET", ["stats"]:
-                await _reply(send, 200, self._stats())
+                await _reply(send, 200, await self._stats())
+            case "GET", ["digest"]:
+                await _reply(send, 200, asdict(await digest_of(self._engine.memory.table)))
             case "DELETE", ["entries", name]:
                 await self._delete(name, send)
             case "POST", ["invalidate"]:
@@ -62,21 +71,14 @@ class Admin:
                 await self._reload_policy(send)
             case _:
                 known = (
-                    "GET stats, DELETE entries/{id}, POST invalidate, POST purge, POST erase,"
-                    " POST reload"
+                    "GET stats, GET digest, DELETE entries/{id}, POST invalidate, POST purge,"
+                    " POST erase, POST reload"
                 )
                 await _reply(send, 404, {"error": f"unknown; known here: {known}"})
 
-    def _stats(self) -> Mapping[str, Any]:
-        table, economics = self._engine.memory.table, self._engine.economics
-        return {
-            **self._lifecycle.health(),
-            "entries_by_category": table.count_by_category(),
-            "stored_bytes": table.size_bytes,
-            "writes_waiting": self._engine.memory.writer.waiting,
-            "evidence": self._engine.evidence.summary(),
-            "economics": {} if economics is None else economics.summary(),
-        }
+    async def _stats(self) -> Mapping[str, Any]:
+        own = figures(self._engine, self._lifecycle)
+        return own if self._together is None else await self._together.figures(own)
 
     async def _reload_policy(self, send: Send) -> None:
         try:
@@ -85,7 +87,10 @@ class Admin:
             refused = {"error": "the old policy stays", "problems": exc.problems}
             await _reply(send, 422, refused)
             return
-        await _reply(send, 200, asdict(done))
+        told = asdict(done)
+        if self._together is not None:
+            told["workers"] = await self._together.reload_others()
+        await _reply(send, 200, told)
 
     async def _delete(self, name: str, send: Send) -> None:
         status, told = await invalidation(self._engine, {"entry": name})

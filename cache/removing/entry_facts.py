@@ -8,7 +8,7 @@ from ..asking.scope import Principal
 from ..entries.entry import IndexRecord, Payload
 from ..errors import CorruptRecord
 from ..ports import Embedder, EntryKey
-from .erased import ANY, Subject
+from .subject import ANY, Subject
 
 
 def of_payload(key: EntryKey, payload: Payload, ask: Ask | None = None) -> Facts:

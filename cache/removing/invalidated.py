@@ -1,4 +1,4 @@
-"""What was invalidated, so that nothing brings it back: no late write, no restart, no process.
+"""What was invalidated or erased, so that nothing brings it back: no late write, no other process.
 
 No clock and no counting decides what came before: an entry bears the ids of the invalidations that
 name it and that were known *when its question was asked*. One that it does not bear covers it. Who
@@ -6,25 +6,30 @@ did not know asked too early, however late the answer is stored, and by whicheve
 
 Nothing is asked of a hit: what an invalidation covers leaves the hot payloads in the step that
 makes it known, and whatever comes to be hot later was asked then (``covers``).
+
+An erasure is an invalidation of what one subject asked, and says that no byte is to be left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from ...policies.selecting import Facts, Selector, condition
-from ..entries.entry import IndexRecord
+from ...policies.selecting import PART_BYTES, Facts, Selector, condition
+from ..asking.fingerprint import Ask
+from ..entries.entry import IndexRecord, Payload
 from ..errors import EmbedderError
-from ..ports import Clock, Embedder, EntryKey, Store, Vector
-from .entry_facts import of_record
+from ..ports import Clock, Embedder, EntryKey, News, Store, Vector
+from .entry_facts import of_payload, of_record
 from .invalidation import GENERATION, LEDGER, Invalidation, Told, parsed
+from .tally import Tally
 
 LIMIT = 200  # of those that are looked at one by one; further ones begin a new generation
-LIMIT_OF_ENTRIES = 10_000  # of those that name one entry and nothing else: found by its key
+LIMIT_OF_ONE = 10_000  # of those that name one entry or one subject: found by its digest
 
 Known = frozenset[bytes]  # ids
 NOTHING: Known = frozenset()
@@ -34,7 +39,7 @@ NOTHING: Known = frozenset()
 class InForce:
     """The invalidations of one moment."""
 
-    of_entries: dict[bytes, tuple[Invalidation, ...]]
+    of_one: dict[bytes, tuple[Invalidation, ...]]  # by key, or by whose it is
     others: tuple[Invalidation, ...]
     known: Known
 
@@ -56,8 +61,12 @@ class InForce:
         return (one.id for one in self._about(facts) if one.condition.holds(facts) is not False)
 
     def _about(self, facts: Facts) -> Iterable[Invalidation]:
-        single = self.of_entries.get(facts.key)
-        return self.others if single is None else (*single, *self.others)
+        if facts.whose is None:
+            return (*chain.from_iterable(self.of_one.values()), *self.others)
+        of_key, of_subject = self.of_one.get(facts.key), self.of_one.get(facts.whose[:PART_BYTES])
+        if of_key is None and of_subject is None:
+            return self.others
+        return (*(of_key or ()), *(of_subject or ()), *self.others)
 
 
 EMPTY = InForce({}, (), NOTHING)
@@ -85,6 +94,10 @@ class Invalidated:
         self.generation = ""  # "" = not known yet
         self.in_force = EMPTY
         self.due = False  # the store still has something that is covered
+        self.erasing_due = False  # something may still be left of what was erased, here too
+        self.scrub_due = False  # what was deleted from the store may still be readable
+        self.copies: list[Callable[[], Awaitable[None]]] = []  # each deletes what else was kept
+        self.tallies: list[Tally] = []  # are told what goes
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -94,15 +107,25 @@ class Invalidated:
         """Return what a question that is asked now comes after."""
         return self.in_force.known
 
+    @property
+    def erasures(self) -> Known:
+        """Return the ids of those that erase."""
+        return frozenset(one.id for one in self._kept.values() if one.erases)
+
     def has_room(self, selector: Selector) -> bool:
         """Say whether one more like this can be noted."""
-        single = sum(map(len, self.in_force.of_entries.values()))
-        if _names_one_entry(selector):
-            return single < LIMIT_OF_ENTRIES
+        single = sum(map(len, self.in_force.of_one.values()))
+        if _sole(selector) is not None:
+            return single < LIMIT_OF_ONE
         return len(self._kept) - single < LIMIT
 
     def add(self, one: Invalidation) -> list[Facts]:
-        """Put ``one`` in force here; return what was in reach. ``send`` tells the store."""
+        """Put ``one`` in force here; return what was in reach. ``send`` tells the store.
+
+        An erasure is then due, until ``sweep`` has carried it out.
+        """
+        self.erasing_due |= one.erases
+        self.scrub_due |= one.erases  # of what had expired or was evicted before, too
         outdone = [other for other in self._kept.values() if one.outdoes(other)]
         for other in outdone:
             del self._kept[other.id]
@@ -116,6 +139,7 @@ class Invalidated:
         told = [self._kept[known] for known in self._unsent if known in self._kept]
         if told:
             await store.count(LEDGER, {one.name: 1 for one in told})
+            await store.changes.tell([News("notice", LEDGER.encode())])
         for one in told:
             outdone = self._unsent.get(one.id, [])
             if outdone:
@@ -138,6 +162,8 @@ class Invalidated:
         told = {one.id: one for one in found if one.expires_s > now_s}
         fresh = [await self._ready(one) for one in told.values() if self._lacks(one)]
         self._kept.update((one.id, one) for one in fresh)
+        if self.generation:  # else this process begins, and holds nothing yet
+            self.erasing_due |= any(one.erases for one in fresh)
         self._follow({name for name in names if name.startswith(GENERATION)}, told)
         self._kept = {known: one for known, one in self._kept.items() if one.expires_s > now_s}
         self._arrange()
@@ -148,17 +174,18 @@ class Invalidated:
         if expired:
             await store.uncount(LEDGER, expired)
 
-    async def begin(self, store: Store) -> str:
-        """Begin a new generation: what was asked before is out of reach. Return its nonce.
+    async def begin(self, store: Store, *, make_room: bool = False) -> None:
+        """Begin a new generation: what was asked before is out of reach.
 
-        It holds for all who share ``store``, from when they hear of it. Raises ``StoreError``.
+        It holds for all who share ``store``, from when they hear of it. Erasures stay, unless they
+        are to ``make_room``. Raises ``StoreError``.
         """
-        over = await store.counts(LEDGER)
-        nonce = GENERATION + secrets.token_hex(16)
-        await store.count(LEDGER, {nonce: 1})
+        known = await store.counts(LEDGER)
+        over = [name for name in known if make_room or not _erases(name)]
+        await store.count(LEDGER, {GENERATION + secrets.token_hex(16): 1})
         if over:
-            await store.uncount(LEDGER, list(over))
-        return nonce
+            await store.uncount(LEDGER, over)
+        await store.changes.tell([News("notice", LEDGER.encode())])
 
     async def covers(self, facts: Facts, after: Collection[bytes]) -> bool | None:
         """Say whether an entry is covered by what is in force when this returns.
@@ -182,6 +209,12 @@ class Invalidated:
             return False
         facts = of_record(key, record, self._embedder)
         return self.in_force.covers(facts, record.after) is True
+
+    def may_cover(self, key: EntryKey, payload: Payload, ask: Ask) -> bool:
+        """Say whether an answer that ``ask`` found is gone by now, or may be."""
+        if not self.in_force:
+            return False
+        return self.in_force.covers(of_payload(key, payload, ask), payload.after) is not False
 
     def comes_after(self, facts: Facts, known: Known) -> tuple[bytes, ...] | None:
         """Return what an entry must bear whose question was asked knowing of ``known``.
@@ -232,7 +265,7 @@ class Invalidated:
             made = condition(told.selector, vector)
         except ValueError:  # of another version: then it names everything
             made = condition(Selector())
-        return Invalidation(told.id, told.expires_s, made)
+        return Invalidation(told.id, told.expires_s, made, told.erases)
 
     def _arrange(self) -> list[Facts]:
         """Put what is kept in force, all of it in one step with dropping what that covers."""
@@ -243,17 +276,23 @@ class Invalidated:
 
 
 def _arranged(kept: Iterable[Invalidation]) -> InForce:
-    single: dict[bytes, tuple[Invalidation, ...]] = {}
+    single: dict[bytes, list[Invalidation]] = {}
     others, known = [], []
     for one in kept:
         known.append(one.id)
-        if _names_one_entry(one.selector):
-            (key,) = one.condition.entries
-            single[key] = (*single.get(key, ()), one)
-        else:
-            others.append(one)
-    return InForce(single, tuple(others), frozenset(known))
+        sole = _sole(one.selector)
+        (others if sole is None else single.setdefault(sole, [])).append(one)
+    of_one = {digest: tuple(some) for digest, some in single.items()}
+    return InForce(of_one, tuple(others), frozenset(known))
 
 
-def _names_one_entry(selector: Selector) -> bool:
-    return len(selector.entries) == 1 and selector == Selector(entries=selector.entries)
+def _sole(selector: Selector) -> bytes | None:
+    """Return the digest of the only entry or caller that is named, with nothing else."""
+    named = (*selector.entries, *selector.whose)
+    alone = Selector(entries=selector.entries) == selector or Selector(whose=named) == selector
+    return bytes.fromhex(named[0])[:PART_BYTES] if alone and len(named) == 1 else None
+
+
+def _erases(name: str) -> bool:
+    told = parsed(name)
+    return told is not None and told.erases

