@@ -17,7 +17,10 @@ KEYS = (
     "version, upstream, store, snapshot, embedder, scope, trust, capacity, http, normalise, "
     "classifier, judge, evidence, load, freshness, economics, defaults, categories"
 )
-STORES = "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///SOCKET"
+STORES = (
+    "memory://, sqlite:///FILE, redis://HOST:PORT/DB, rediss://HOST:PORT/DB, unix:///SOCKET, "
+    "redis+cluster://HOST:PORT,HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
+)
 DURATION = 'a duration such as "500ms", "5m", "1h30m" or "7d"; a plain number is seconds'
 VARIABLE = "is not the name of an environment variable (not shown: it may be a secret)"
 NAMESPACE = 'is not a namespace: 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-"'
