@@ -169,8 +169,6 @@ def _lifecycle(
     return Lifecycle(
         engine,
         examples_of(settings),
-        min_similarity=settings.classifier.min_similarity,
-        margin=settings.classifier.margin,
         beside=beside,
         background=(engine.screening.queue, *queues),
         snapshots=snapshots,

@@ -20,12 +20,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ..config.load import ConfigError  # noqa: PLC0415
 
     try:
-        return run(options)
+        code = run(options)
+        sys.stdout.flush()
     except (ConfigError, KindcacheError) as exc:
         print(f"kindcache: {exc}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who read the output has enough, as `head` has
+        sys.stdout = None  # what is left in it would fail again at the end
+        return 141
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +64,14 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--demo-latency", type=float, default=0.6, help="first token of the demo model, seconds"
     )
     serve.add_argument("--log-level", default="warning", help="default: %(default)s")
+    serve.add_argument(
+        "--workers",
+        type=_number,
+        default=1,
+        metavar="N",
+        help="processes that share the port and the store, about one for two cores"
+        " (docs/operations.md); default: %(default)s",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -278,6 +291,7 @@ def _serve(options: argparse.Namespace) -> int:
             port=options.port,
             demo_latency_s=options.demo_latency,
             log_level=options.log_level,
+            workers=options.workers,
         ),
         _STARTED_S,
     )

@@ -39,9 +39,11 @@ class LoadWatch:
                 self.step()
             await asyncio.sleep(STEP_S)
 
-    def step(self) -> None:
-        """Move on to now."""
-        self.engine.policy.use_loads(self.loads.step())
+    def step(self) -> bool:
+        """Move on to now; say whether anything is known of any model."""
+        factors = self.loads.step()
+        self.engine.policy.use_loads(factors)
+        return bool(factors)
 
     async def _listen(self, metrics: VllmMetrics) -> None:
         try:

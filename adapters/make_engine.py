@@ -26,6 +26,7 @@ from ..cache.learning.evidence import Evidence
 from ..cache.learning.fact import instrument
 from ..cache.leases import Leases
 from ..cache.ports import Clock, Embedder, PairScorer, Store
+from ..cache.replication.level import Level
 from ..cache.screening import Screening
 from ..cache.singleflight import Flights
 from ..cache.standing import Standing
@@ -91,6 +92,7 @@ def make_engine(
         clock=clock,
         economics=economics,
         leases=_leases(settings, store, memory.writer, observer),
+        level=None if settings.store.max_lag is None else Level(settings.store.max_lag),
     )
 
 

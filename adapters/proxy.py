@@ -23,8 +23,8 @@ class Proxy:
     """``/healthz``, ``/readyz`` and ``/metrics`` are its own; all else goes through the cache.
 
     ``when_loaded`` is called once, when all that the store has is in memory. ``source`` reads the
-    settings anew, on SIGHUP and for the admin call. ``together`` answers for all of several workers;
-    ``snapshots`` says whether this one writes them.
+    settings anew, on SIGHUP and for the admin call. ``together`` answers for all where this is one
+    of several workers; without ``snapshots`` it writes none.
     """
 
     def __init__(

@@ -89,12 +89,17 @@ class Responder:
         send: Send,
         data: bytes,
     ) -> bool:
-        outcome = await self.engine.lookup(request)
+        outcome, trace = await self.engine.find(request)
+        if not isinstance(outcome, Found):
+            self.engine.report(outcome, trace)
         match outcome:
             case Found():
                 if self.refreshing is not None:
                     self.refreshing.after_hit(outcome, request, dialect, scope, data)
-                await self._hit(outcome, request, dialect, send)
+                try:
+                    await self._hit(outcome, request, dialect, send)
+                finally:  # he has his answer
+                    self.engine.report(outcome, trace)
                 if self.comparisons is not None:
                     self.comparisons.after_hit(outcome, dialect, scope, data)
             case _ if request.call.directives.only_if_cached:
@@ -174,10 +179,12 @@ class Responder:
             headers += on_load(self.engine.policy.load(request.call.model))
         if self.tokens is not None:
             headers.append((HIT_HEADER, self.tokens.make(found, self.engine.clock())))
-        self.engine.observer.notify(_served(found, request.call.model))
         hot, key = self.engine.memory.hot, EntryKey(found.hit.key)
         rendered = kept_rendering(hot, key, dialect, request.call, found.payload)
-        await replay(send, dialect, rendered, headers, stream=request.call.stream)
+        try:
+            await replay(send, dialect, rendered, headers, stream=request.call.stream)
+        finally:
+            self.engine.observer.notify(_served(found, request.call.model))
 
     async def _only_if_cached(
         self, outcome: Lead | Follow | Aside, dialect: Dialect, send: Send

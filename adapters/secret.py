@@ -54,6 +54,8 @@ def _create(path: Path) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_hex(32).encode())
+        file.flush()
+        os.fsync(file.fileno())
     try:
         os.link(draft, path)  # fails if another process was first, whose secret then holds
     except FileExistsError:

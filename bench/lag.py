@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 
@@ -141,7 +140,7 @@ async def measure(url: str, rate_per_s: float, seconds: float) -> None:
     lags_ms = np.array([1000 * (known[key] - began_s) for key, began_s in handed.items()])
     p50, p99, most = np.percentile(lags_ms, [50, 99, 100])
     print(
-        f"{count} entries at {rate_per_s:g}/s over {Path(url).parts[0]}: lag p50 {p50:.1f} ms,"
+        f"{count} entries at {rate_per_s:g}/s over {url.partition(':')[0]}: lag p50 {p50:.1f} ms,"
         f" p99 {p99:.1f} ms, most {most:.1f} ms"
     )
 

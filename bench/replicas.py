@@ -52,8 +52,17 @@ ANSWER_LIMIT_S = 20.0
 ZIPF = 0.8
 STREAMED = 0.1
 QUIET_LIMIT_S = 30.0
+WHOLE_AFTER = 0.95  # of the requests: then nothing more is broken
+SPREAD = 50  # answers of which it is measured when another replica has them
 TRIES = 20  # of one request, each on a replica that lives, until one does not die meanwhile
-FAULTS = ("kill a replica", "pause redis", "stop redis", "kill a replica", "kill redis")
+FAULTS = (
+    "kill a replica",
+    "pause redis",
+    "stop redis",
+    "kill a replica",
+    "kill redis",
+    "pause a replica",
+)
 POLICY = """
 store: {{url: "{url}", namespace: replicas{lag}}}
 embedder: {{runtime: {embedder}}}
@@ -79,9 +88,9 @@ class Trial:
     counts: Counter[str] = field(default_factory=Counter)
     times_s: list[float] = field(default_factory=list)
     entries: list[str] = field(default_factory=list)  # ids that hits named lately
+    spread_s: list[float] = field(default_factory=list)
     random: Random = field(init=False)
     over: bool = False
-    last_fault_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = Random(self.options.seed)
@@ -98,6 +107,21 @@ class Trial:
                     clients.create_task(self._client(requests))
             self.over = True
         return time.monotonic() - began_s
+
+    async def spread(self) -> None:
+        """Measure how long after an answer another replica has it for other words."""
+        first, other = [await connect(replica.port) for replica in self.replicas[:2]]
+        for number in range(SPREAD):
+            question = Asked(SCOPES[0], TOPICS[0], self.options.questions + number)
+            await first.ask(question.request(WORDINGS[0]))
+            told_s, asked_s = time.monotonic(), time.monotonic()
+            reworded = question.request(WORDINGS[1], cached=True)
+            while (await other.ask(reworded)).header("x-cache-reason") != "semantic":
+                if (asked_s := time.monotonic()) - told_s > ANSWER_LIMIT_S:
+                    break
+            self.spread_s.append(asked_s - told_s)
+        for connection in (first, other):
+            connection.close()
 
     def _requests(self) -> Iterator[tuple[Asked, bytes]]:
         questions = [
@@ -149,7 +173,7 @@ class Trial:
         self._failed("no replica lived for long enough")
 
     async def _any_live(self) -> Replica:
-        while not (live := [one for one in self.replicas if one.live]):
+        while not (live := [one for one in self.replicas if one.live]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         return self.random.choice(live)
 
@@ -214,35 +238,59 @@ class Trial:
 
     async def _break(self) -> None:
         """Break one thing after another, until the requests are over; then mend everything."""
+        plan, faults = Random(self.options.seed), Random(self.options.seed + 1)
         restarts: list[asyncio.Task[None]] = []
-        while not self.over:
-            for fault in self.random.sample(FAULTS, len(FAULTS)):
-                await self._pause(self.random.uniform(0.5, 1.5) * self.options.fault_every_s)
-                if self.over:
+        due = 0.0
+        while not self._near_the_end():
+            for fault in plan.sample(self.options.faults, len(self.options.faults)):
+                due += plan.uniform(0.5, 1.5) * self.options.fault_every
+                await self._until(due)
+                if self._near_the_end():
                     break
+                live = [one for one in self.replicas if one.live]
+                if "replica" in fault and len(live) < 2:
+                    continue
                 self.counts[fault] += 1
                 if fault == "kill a replica":
-                    restarts.append(asyncio.create_task(self._kill_replica()))
+                    chosen = faults.choice(live)
+                    await chosen.kill()
+                    restarts.append(asyncio.create_task(self._restart(chosen, faults)))
+                elif fault == "pause a replica":
+                    await self._pause(faults.choice(live), faults)
                 else:
-                    await self._break_redis(fault)
-                self.last_fault_s = time.monotonic()
+                    await self._break_redis(fault, faults.uniform(0.3, 3.0))
         await asyncio.gather(*restarts)
 
-    async def _pause(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        while not self.over and time.monotonic() < end_s:
-            await asyncio.sleep(0.02)
+    async def _until(self, requests: float) -> None:
+        while not self._near_the_end() and self.counts["requests"] < requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
-    async def _kill_replica(self) -> None:
-        live = [one for one in self.replicas if one.live]
-        if len(live) > 1:
-            replica = self.random.choice(live)
-            await replica.kill()
-            await self._pause(self.random.uniform(0.0, 1.0))
-            await replica.start()
+    def _near_the_end(self) -> bool:
+        return self.over or self.counts["requests"] > WHOLE_AFTER * self.options.requests
 
-    async def _break_redis(self, fault: str) -> None:
-        away_s = self.random.uniform(0.3, 3.0) if not self.options.short else 1.0
+    async def _restart(self, replica: Replica, faults: Random) -> None:
+        await asyncio.sleep(faults.uniform(0.0, 1.0))
+        await replica.start()
+
+    async def _pause(self, replica: Replica, faults: Random) -> None:
+        """Invalidate what a replica has in memory while it is paused, and ask it for that."""
+        question = Asked(faults.choice(SCOPES), TOPICS[0], self.options.questions + SPREAD)
+        request = question.request(WORDINGS[0])
+        connection = await connect(replica.port)
+        await connection.ask(request)
+        replica.live = False  # who balances asks others
+        replica.send(signal.SIGSTOP)
+        await self._invalidate_one({"tag": question.tag})
+        await asyncio.sleep(self.checked.lag_s + 0.05)
+        sent_s = time.monotonic()
+        asking = asyncio.create_task(connection.ask(request))
+        await asyncio.sleep(0.05)
+        replica.send(signal.SIGCONT)
+        replica.live = True
+        self._take(question, await asking, sent_s, replica.pid)
+        connection.close()
+
+    async def _break_redis(self, fault: str, away_s: float) -> None:
         if fault == "pause redis":
             self.redis.send(signal.SIGSTOP)
             await asyncio.sleep(away_s)
@@ -304,6 +352,7 @@ async def trial(options: argparse.Namespace, folder: Path) -> Outcome:
             await asyncio.gather(*(replica.start() for replica in replicas))
             say(f"{len(replicas)} replicas run")
             asking = Trial(options, replicas, redis, model, http)
+            await asking.spread()
             asked_s = await asking.run()
             store = make_store(loads(text, "policies.yaml").store, time.time, ENVIRON)
             await store.open()
@@ -320,6 +369,7 @@ async def trial(options: argparse.Namespace, folder: Path) -> Outcome:
         checked=asking.checked,
         asked_s=asked_s,
         times_s=asking.times_s,
+        spread_s=asking.spread_s,
         ready_s=[one for replica in replicas for one in replica.ready_s],
         quiet_s=quiet_s,
         truth=truth,
@@ -335,10 +385,10 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--questions", type=int, default=1_500, help="of each scope")
-    parser.add_argument("--fault-every-s", type=float, default=3.0)
+    parser.add_argument("--fault-every", type=int, default=900, help="requests")
+    parser.add_argument("--faults", nargs="+", choices=sorted({*FAULTS}), default=list(FAULTS))
     parser.add_argument("--invalidate-every", type=int, default=600, help="requests")
     parser.add_argument("--volatile", action="store_true", help="Redis keeps nothing on disk")
-    parser.add_argument("--short", action="store_true", help="Redis is always away for 1 s")
     parser.add_argument("--max-lag", default="1s", help="store.max_lag; empty: not set")
     parser.add_argument("--embedder", choices=("hashing", "onnx-int8"), default="hashing")
     parser.add_argument("--seed", type=int, default=1)

@@ -13,6 +13,7 @@ from kindcache.cache.replication.digest import Digest
 
 MARKS = ("<!-- replicas: begin -->", "<!-- replicas: end -->")
 QUIET_WANTED_S = 5.0
+SPREAD_WANTED_S = 0.1
 SHOWN = (
     "requests",
     "in a killed process",
@@ -20,6 +21,7 @@ SHOWN = (
     "semantic",
     "misses",
     "kill a replica",
+    "pause a replica",
     "pause redis",
     "stop redis",
     "kill redis",
@@ -36,6 +38,7 @@ class Outcome:
     checked: Checked
     asked_s: float
     times_s: Sequence[float]
+    spread_s: Sequence[float]  # from an answer until another replica gave it for other words
     ready_s: Sequence[float]  # of each start of a replica
     quiet_s: float  # until all were equal
     truth: Digest
@@ -86,6 +89,7 @@ def verdicts(outcome: Outcome) -> list[Verdict]:
     counts, checked = outcome.counts, outcome.checked
     hits = counts["exact"] + counts["semantic"]
     same = all(one == outcome.truth for one in outcome.held)
+    p50, p95 = np.percentile(outcome.spread_s, [50, 95])
     late = (
         f"{checked.late} more than {checked.lag_s:g} s after the call had returned; within that,"
         f" {checked.within_lag}, the latest {checked.latest_s * 1e3:.0f} ms after it"
@@ -110,6 +114,12 @@ def verdicts(outcome: Outcome) -> list[Verdict]:
             f"{'equal' if same else 'NOT equal'} after {outcome.quiet_s:.1f} s;"
             f" Redis has {outcome.truth.entries} entries, the replicas"
             f" {', '.join(str(one.entries) for one in outcome.held)}",
+        ),
+        Verdict(
+            "By meaning on another replica within 100 ms of the answer",
+            bool(p50 <= SPREAD_WANTED_S),
+            f"before anything was broken, {len(outcome.spread_s)} answers: p50"
+            f" {p50 * 1e3:.1f} ms, p95 {p95 * 1e3:.1f} ms",
         ),
         Verdict("There were hits", hits > 0, f"{hits:,}"),
     ]

@@ -33,8 +33,9 @@ class Question:
         """Return the tag that its answer is stored with."""
         return f"shelf-{self.number % TAGS}"
 
-    def request(self, wording: str, *, stream: bool) -> bytes:
-        """Return the HTTP request that asks it."""
+    def request(self, wording: str, *, stream: bool = False, cached: bool = False) -> bytes:
+        """Return the HTTP request that asks it; ``cached``: the model must not be asked."""
+        only = "cache-control: only-if-cached\r\n" if cached else ""
         body = {
             "model": "demo",
             "messages": [{"role": "user", "content": wording.format(self.topic, self.number)}],
@@ -43,6 +44,7 @@ class Question:
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
             f"authorization: Bearer {self.scope}\r\nx-cache-tags: {self.tag}\r\n"
+            f"{only}"
             f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
         )
         return head.encode() + data

@@ -24,6 +24,14 @@ ENVIRON = {
 ADMIN = {"authorization": f"Bearer {ENVIRON['KINDCACHE_ADMIN_TOKEN']}"}
 
 
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
 @dataclass(slots=True, eq=False)
 class Replica:
     """``kindcache serve`` on a port of its own."""
@@ -31,7 +39,7 @@ class Replica:
     name: str
     config: Path
     upstream: str
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     live: bool = False
     killed_s: float = 0.0  # when last
     ready_s: list[float] = field(default_factory=list)  # from each start until it was ready
@@ -65,6 +73,11 @@ class Replica:
         self.live = True
         self.ready_s.append(time.monotonic() - began_s)
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it SIGSTOP or SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     async def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None and self._process.returncode is None:
@@ -91,7 +104,7 @@ class Redis:
 
     folder: Path
     keeps: bool
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     _process: asyncio.subprocess.Process | None = None
 
     @property
@@ -117,7 +130,7 @@ class Redis:
             program, *arguments, stdout=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(START_DEADLINE_S):
-            while not await self._answers():
+            while not await self._answers():  # noqa: ASYNC110 - seldom more than a few looks
                 await asyncio.sleep(LOOK_S)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
@@ -140,11 +153,3 @@ class Redis:
         said = await reader.readline()
         writer.close()
         return said.startswith(b"+PONG")
-
-
-def free_port() -> int:
-    """Return a port that nobody uses."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

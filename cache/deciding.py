@@ -12,8 +12,7 @@ from ..policies.shortlist import Ready
 from ..policies.verdict import Hit, Miss, Reason
 from .asking.fingerprint import Ask
 from .asking.turns import HOPELESS, TurnScorer
-from .entries.entry_rows import Entry
-from .entries.memory import candidate
+from .entries.neighbour import Neighbour
 from .errors import EmbedderError, ScorerError
 from .events import Failed, Observer, Trace
 from .ports import Clock, PairScorer
@@ -35,19 +34,18 @@ class Decider:
         policy: Policy,
         category: str,
         ask: Ask,
-        near: Sequence[tuple[Entry, float]],
+        near: Sequence[Neighbour],
         trace: Trace,
     ) -> Hit | Miss:
-        """Decide about ``near``, entries with their similarity, best first."""
+        """Decide about ``near``, best first, which the table has just found."""
         started = perf_counter()
         call = ask.call
-        candidates = [candidate(entry, similarity, ask.partition) for entry, similarity in near]
         if self.scorer is None:
-            verdict = policy.judge(category, call, candidates, self.clock())
+            verdict = policy.judge(category, call, near, self.clock())
             trace.judge_s = perf_counter() - started
             return verdict
         turns = ask.history.turns if ask.history is not None else ()
-        found = policy.shortlist(category, call, candidates, self.clock(), turns)
+        found = policy.shortlist(category, call, near, self.clock(), turns, SCORED)
         miss: Miss | None = None
         lent: Hit | None = None
         try:
@@ -65,10 +63,10 @@ class Decider:
                 miss = verdict if miss is None else _surer(miss, verdict)
         except ScorerError as exc:
             self.observer.notify(Failed("score", type(exc).__name__))
-            return Miss(Reason.SCORER, category, candidates[0].similarity)
+            return Miss(Reason.SCORER, category, near[0].similarity)
         except EmbedderError as exc:  # of an earlier turn
             self.observer.notify(Failed("embed", type(exc).__name__))
-            return Miss(Reason.EMBEDDER, category, candidates[0].similarity)
+            return Miss(Reason.EMBEDDER, category, near[0].similarity)
         finally:
             trace.judge_s = perf_counter() - started
         return lent or miss or found.miss

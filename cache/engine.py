@@ -28,9 +28,10 @@ from .learning.evidence import Evidence
 from .leases import Leases
 from .outcome import Aside, Follow, Found, Lead, Outcome
 from .ports import Clock, Embedder, Position, Store, Vector
-from .removing.erased import Erased
 from .removing.hot_sweep import drop_covered
-from .removing.invalidated import Invalidated, Known
+from .removing.in_force import Known
+from .removing.invalidated import Invalidated
+from .replication.level import Level
 from .screening import Screening
 from .singleflight import Flights
 from .stored_answers import StoredAnswers
@@ -62,13 +63,12 @@ class Engine:
     leases: Leases | None = None  # None: other processes may ask the same at the same time
     position: Position | None = None  # up to which the store's changes are carried out here
     economics: Economics | None = None  # None: all questions are looked up
+    level: Level | None = None  # None: answers are served however long the store was not heard
     answers: StoredAnswers = field(init=False)
     aliases: Aliases = field(init=False)
-    erased: Erased = field(init=False)
     invalidated: Invalidated = field(init=False)
 
     def __post_init__(self) -> None:
-        self.erased = Erased(self.clock)
         self.invalidated = Invalidated(
             self.clock, self.embedder, partial(drop_covered, self.memory, self.flights)
         )
@@ -78,7 +78,6 @@ class Engine:
             self.memory,
             self.store,
             self.blocked,
-            self.erased,
             self.invalidated,
             self.observer,
             self.clock,
@@ -86,23 +85,28 @@ class Engine:
 
     async def lookup(self, request: Request) -> Outcome:
         """Find an answer, or say who asks the model. Never raises but for cancellation."""
+        outcome, trace = await self.find(request)
+        self.report(outcome, trace)
+        return outcome
+
+    async def find(self, request: Request) -> tuple[Outcome, Trace]:
+        """Do the same, to be reported when the caller has the answer: he need not wait for that."""
         trace = Trace()
         started = perf_counter()
         outcome: Outcome = Aside(Bypass(Reason.INTERNAL))
         with fail_open(self.observer, "lookup"):
             outcome = await self._lookup(request, trace)
         trace.total_s = perf_counter() - started
-        self._report(outcome, trace)
-        return outcome
+        return outcome, trace
 
     async def _lookup(self, request: Request, trace: Trace) -> Outcome:
         if self.epoch is None:
             return Aside(Bypass(Reason.STARTING))
         request = self._marked(request)
-        call, started_s, known = request.call, self.clock(), self.invalidated.known
+        call, known = request.call, self.invalidated.known
         policy = self.policy  # another may be in force when this has been judged
         # 1 may it use the cache at all, 2 does a rule name its category, and may that be cached?
-        access = policy.access(call)
+        access = self._access(policy, call)
         category = policy.by_rule(call, request.origin)
         if category is not None and isinstance(access, Access):
             access = self.narrow(policy, access, call, category)
@@ -140,17 +144,20 @@ class Engine:
         if isinstance(found, Found):
             self.aliases.keep(policy, found, ruled, category)
             return found
-        miss = found if exact is None or exact.reason is Reason.NEW else exact
+        why = Reason.NEW if exact is None else exact.reason
         return self._lead(
             ask,
-            replace(found, reason=miss.reason),
+            found if why is Reason.NEW else replace(found, reason=why),
             trace,
             vector if access.semantic else None,
             access,
-            started_s,
             known,
             shared=shared,
         )
+
+    def hears(self) -> bool:
+        """Say whether answers may be served, as far as what was done to the store goes."""
+        return self.level is None or self.level.is_good()
 
     def use(self, policy: Policy) -> None:
         """Decide by ``policy`` from now on. Lookups under way end under the one they began with."""
@@ -158,6 +165,12 @@ class Engine:
         self.screening = replace(self.screening, policy=policy)
         self.evidence.use(policy)
         self.policy = policy
+
+    def _access(self, policy: Policy, call: Call) -> Access | Bypass:
+        access = policy.access(call)
+        if isinstance(access, Access) and not self.hears():
+            return replace(access, read=False)
+        return access
 
     def _marked(self, request: Request) -> Request:
         call = self.policy.marked(request.call)
@@ -221,20 +234,21 @@ class Engine:
     ) -> Found | Miss:
         """Look for the same question in other words, or say why there is none."""
         if not access.read:
-            return Miss(Reason.CLIENT_NO_CACHE, category)
+            asked = ask.call.directives.no_cache
+            return Miss(Reason.CLIENT_NO_CACHE if asked else Reason.STORE, category)
         if vector is None or not access.semantic:
             return Miss(access.exact_because or doubt or Reason.EXACT_ONLY, category)
         if self.economics and not policy.failing and self.economics.passes_over(category, ask.key):
             return Miss(Reason.PROBED, category)
         started = perf_counter()
         reach = policy.reach(category)
-        near = self.memory.table.neighbours(reach, ask.partition, vector, CANDIDATES, ask.history)
+        near = self.memory.table.near(reach, ask.partition, vector, CANDIDATES, ask.history)
         trace.search_s = perf_counter() - started
         free = self.blocked.without(ask, near)
         verdict = await self.decider.decide(policy, category, ask, free, trace)
         if isinstance(verdict, Miss):
             stopped = near and (not free or free[0] is not near[0])
-            return Miss(Reason.BLOCKED, category, near[0][1]) if stopped else verdict
+            return Miss(Reason.BLOCKED, category, near[0].similarity) if stopped else verdict
         return await self.answers.of(ask, verdict, trace, policy)
 
     def with_history(self, policy: Policy, request: Request, ask: Ask, category: str) -> Ask:
@@ -249,7 +263,6 @@ class Engine:
         trace: Trace,
         vector: Vector | None,
         access: Access,
-        started_s: float,
         known: Known,
         *,
         shared: bool,
@@ -259,9 +272,10 @@ class Engine:
             return Follow(ask, miss, trace, flight)
         rendering = (ask.call.stream, ask.call.wants_usage)
         flight = self.flights.lead(ask.key, rendering) if shared else None
-        return Lead(ask, miss, trace, vector, access.write, flight, started_s, known)
+        return Lead(ask, miss, trace, vector, access.write, flight, known)
 
-    def _report(self, outcome: Outcome, trace: Trace) -> None:
+    def report(self, outcome: Outcome, trace: Trace) -> None:
+        """Tell observers what was found."""
         match outcome:
             case Found(hit=verdict) | Lead(miss=verdict) | Aside(bypass=verdict):
                 self.observer.notify(LookedUp(verdict, trace))

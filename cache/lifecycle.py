@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 
-import numpy as np
-
 from ..policies.allotment import Allotment
-from ..policies.category import Prototypes
 from ..policies.policy import Policy
 from .background import Background
 from .engine import Engine
+from .entries.building import keep_building
 from .entries.entry import IndexRecord
-from .entries.heap import give_back
 from .errors import EmbedderError, StoreError
 from .events import Failed
+from .examples import Examples, learnt
 from .fail_open import fail_open
-from .giving_way import give_way
 from .ports import EntryKey, News, Position
 from .removing.epoch import follow_epoch
-from .removing.erasing import sweep
-from .removing.invalidating import sweep as sweep_invalidated
 from .removing.purging import purge
+from .removing.sweeping import sweep
 from .replication.following import Follower
 from .replication.looking import wanted
 from .replication.notices import EPOCH, readers_of
@@ -40,22 +35,12 @@ MOST_BEHIND_S = 10.0  # not to know the store's changes for so long is no passin
 BLOCKED_EVERY_TICKS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An example prompt of a category."""
-
-    category: str
-    text: str
-
-
 @dataclass(slots=True)
 class Lifecycle:
     """Owns the background work of one engine."""
 
     engine: Engine
-    examples: Sequence[Example]
-    min_similarity: float
-    margin: float
+    examples: Examples
     close_deadline_s: float = 5.0
     background: Sequence[Background] = ()
     beside: Sequence[Callable[[], Coroutine[None, None, None]]] = ()  # each runs until the end
@@ -64,7 +49,6 @@ class Lifecycle:
     loaded: bool = False
     to_purge: dict[str, None] = field(default_factory=dict)  # categories, in order
     follower: Follower = field(init=False)
-    _loading: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +60,7 @@ class Lifecycle:
         await self.prepare()
         self._tasks = [
             asyncio.create_task(self._upkeep()),
-            asyncio.create_task(self._build_indexes()),
+            asyncio.create_task(keep_building(self.engine.memory.table, self.engine.observer)),
             *map(asyncio.create_task, self.follower.work()),
             *(asyncio.create_task(run()) for run in self.beside),
         ]
@@ -130,7 +114,7 @@ class Lifecycle:
         if not self.engine.learnt:
             problems.append("embedder")
         behind = self.follower.behind()
-        if behind.seconds > MOST_BEHIND_S:
+        if behind.seconds > MOST_BEHIND_S or not self.engine.hears():
             problems.append("replication")
         return {
             "status": "degraded" if problems else "ready",
@@ -188,20 +172,19 @@ class Lifecycle:
     async def load(self) -> None:
         """Fill table and index, from a snapshot or the store; exact hits are served meanwhile."""
         try:
+            # Before the ledgers are read: what is told of them afterwards is heard.
+            position = await self.engine.store.changes.latest()
             await self.engine.blocked.read(self.engine.store)  # before anything can be found
-            await self.engine.erased.read(self.engine.store)
-            self.engine.erased.due = False
+            await self.engine.invalidated.read(self.engine.store)
             if self.snapshots is not None and await self.snapshots.restore(self._wanted):
                 self.follower.begin(self.snapshots.position or 0)
             else:
-                self.follower.begin(await self.engine.store.changes.latest())
+                self.follower.begin(position)
                 await self.follower.filling.load()
             self.follower.has_filled()
         except StoreError as exc:
             self._failed("load", exc)
             return
-        finally:
-            self._loading = False
         self.loaded = True
         if self.when_loaded is not None:
             self.when_loaded()
@@ -213,27 +196,18 @@ class Lifecycle:
         if self.snapshots is not None:
             self.snapshots.position = position
 
-    async def change(
-        self,
-        policy: Policy,
-        allotment: Allotment,
-        examples: Sequence[Example],
-        *,
-        min_similarity: float,
-        margin: float,
-    ) -> None:
+    async def change(self, policy: Policy, allotment: Allotment, examples: Examples) -> None:
         """Put ``policy`` in force, with all that belongs to it, or nothing at all.
 
         Raises ``EmbedderError`` where new examples cannot be embedded.
         """
-        known = (tuple(self.examples), self.min_similarity, self.margin)
-        if self.engine.learnt and known == (tuple(examples), min_similarity, margin):
+        if self.engine.learnt and self.examples == examples:
             policy.take_prototypes(self.engine.policy)
         elif self.engine.learnt:
-            made = await self._prototypes(examples, min_similarity, margin)
+            made = await learnt(examples, self.engine.embedder)
             if made is not None:
                 policy.use_prototypes(made)
-        self.examples, self.min_similarity, self.margin = examples, min_similarity, margin
+        self.examples = examples
         self.engine.use(policy)
         self.engine.memory.table.occupancy.obey(allotment)
 
@@ -261,7 +235,7 @@ class Lifecycle:
         """Embed the examples; until that succeeds undecided prompts are ``default``."""
         examples = self.examples
         try:
-            made = await self._prototypes(examples, self.min_similarity, self.margin)
+            made = await learnt(examples, self.engine.embedder)
         except EmbedderError as exc:
             self._failed("learn", exc)
             return
@@ -270,50 +244,6 @@ class Lifecycle:
         if made is not None:
             self.engine.policy.use_prototypes(made)
         self.engine.learnt = True
-
-    async def _prototypes(
-        self, examples: Sequence[Example], min_similarity: float, margin: float
-    ) -> Prototypes | None:
-        names: list[str] = []
-        vectors = []
-        for example in examples:
-            vector = await self.engine.embedder.embed(example.text)
-            if vector is not None:
-                names.append(example.category)
-                vectors.append(vector)
-        if not vectors:
-            return None
-        matrix = np.stack(vectors).astype(np.float32)
-        return Prototypes(names, matrix, min_similarity=min_similarity, margin=margin)
-
-    async def _build_indexes(self) -> None:
-        """Build and compact graphs in a thread, one at a time; they serve meanwhile."""
-        thread = ThreadPoolExecutor(1, thread_name_prefix="kindcache-index", initializer=give_way)
-        try:
-            await self._build_in(thread)
-        finally:
-            thread.shutdown(wait=False, cancel_futures=True)
-
-    async def _build_in(self, thread: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
-        freed_much = True  # by the load
-        while True:
-            due = () if self._loading else self.engine.memory.table.indexes()
-            for index in due:
-                while (build := index.next_build()) is not None:
-                    try:
-                        with fail_open(self.engine.observer, "index.build"):
-                            await loop.run_in_executor(thread, build.run)
-                    except BaseException:
-                        build.cancel()
-                        raise
-                    finally:
-                        index.finish_build(build)
-                    freed_much = True
-            if freed_much and not self._loading:
-                await loop.run_in_executor(thread, give_back)
-                freed_much = False
-            await asyncio.sleep(TICK_S)
 
     async def _flush_evidence(self) -> None:
         try:
@@ -326,15 +256,11 @@ class Lifecycle:
         blocked, store = self.engine.blocked, self.engine.store
         try:
             await blocked.send(store)
-            await self.engine.erased.send(store)
             await self.engine.invalidated.send(store)
             if tick % BLOCKED_EVERY_TICKS == 0:
                 await blocked.read(store)
-                await self.engine.erased.read(store)
-                if self.engine.erased.due:
+                if self.engine.invalidated.due or self.engine.invalidated.erasing_due:
                     await sweep(self.engine)
-                if self.engine.invalidated.due:
-                    await sweep_invalidated(self.engine)
         except StoreError as exc:
             self._failed("blocked", exc)
 
@@ -342,7 +268,6 @@ class Lifecycle:
         try:
             async with asyncio.timeout(self.close_deadline_s):
                 await self.engine.blocked.send(self.engine.store)
-                await self.engine.erased.send(self.engine.store)
                 await self.engine.invalidated.send(self.engine.store)
         except (StoreError, TimeoutError) as exc:
             self._failed("blocked", exc)

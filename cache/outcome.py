@@ -32,7 +32,6 @@ class Lead:
     vector: Vector | None
     write: bool
     flight: Flight | None
-    started_s: float
     known: frozenset[bytes] = frozenset()  # invalidations, when the question was asked
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from ..policies.collision import NEAR, Part, collides, is_noise, parts
 from ..policies.policy import Policy
@@ -18,16 +19,22 @@ from ..policies.verdict import Admit, Reason
 from .asking.fingerprint import Ask
 from .background import Background
 from .entries.entry import Payload
-from .entries.entry_rows import Entry
 from .entries.memory import Memory
 from .errors import EmbedderError
 from .events import Failed, KeptApart, Observer
-from .ports import Embedder, Vector
+from .ports import Embedder, EntryKey, Vector
 from .removing.entry_facts import of_payload
 from .removing.invalidated import Invalidated
 
 LOOKED_AT = 5  # stored prompts that a new one might answer for: as many as a lookup proposes
-Near = Sequence[tuple[Entry, float]]
+
+
+class Near(NamedTuple):
+    """A stored prompt near to a new one."""
+
+    key: EntryKey
+    prompt: str
+    similarity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,10 @@ class Screening:
         if any(overrides(text) for text in (payload.prompt, *turns)):
             return self._apart(ask, payload, verdict, Reason.STEERING)
         near = self._near(ask, payload, vector)
-        if near and is_noise(payload.prompt, [entry.prompt for entry, _ in near]):
+        stored = [one.prompt for one in near]
+        if near and is_noise(payload.prompt, stored):
             return self._apart(ask, payload, verdict, Reason.COLLISION)
-        pieces = parts(payload.prompt, [entry.prompt for entry, _ in near]) if near else ()
+        pieces = parts(payload.prompt, stored) if near else ()
         if not pieces:
             return self.memory.admit(ask, payload, vector, verdict)
         refused = self.memory.admit(ask, payload, None, verdict)
@@ -68,10 +76,14 @@ class Screening:
         """Wait until everything taken in so far is where it will be found."""
         await self.queue.drain()
 
-    def _near(self, ask: Ask, payload: Payload, vector: Vector) -> Near:
+    def _near(self, ask: Ask, payload: Payload, vector: Vector) -> Sequence[Near]:
         reach = self.policy.reach(payload.category)
-        found = self.memory.table.neighbours(reach, ask.partition, vector, LOOKED_AT, ask.history)
-        return [pair for pair in found if pair[1] >= NEAR and pair[0].key != ask.key]
+        found = self.memory.table.near(reach, ask.partition, vector, LOOKED_AT, ask.history)
+        return [
+            Near(one.key, one.prompt, one.similarity)
+            for one in found
+            if one.similarity >= NEAR and one.key != ask.key
+        ]
 
     def _apart(self, ask: Ask, payload: Payload, verdict: Admit, reason: Reason) -> Reason | None:
         refused = self.memory.admit(ask, payload, None, verdict)
@@ -86,7 +98,7 @@ class Screening:
         vector: Vector,
         verdict: Admit,
         pieces: Sequence[Part],
-        near: Near,
+        near: Sequence[Near],
     ) -> None:
         try:
             if await self._collides(ask, payload, pieces, near):
@@ -111,18 +123,16 @@ class Screening:
         return self.invalidated.in_force.covers(facts, payload.after) is not False
 
     async def _collides(
-        self, ask: Ask, payload: Payload, pieces: Sequence[Part], near: Near
+        self, ask: Ask, payload: Payload, pieces: Sequence[Part], near: Sequence[Near]
     ) -> bool:
-        whole = {bytes(entry.key): similarity for entry, similarity in near}
+        whole = {bytes(one.key): one.similarity for one in near}
         reach = self.policy.reach(payload.category)
         for piece in pieces:
             vector = await self.embedder.embed(piece.text)
             if vector is None:
                 continue
-            found = self.memory.table.neighbours(
-                reach, ask.partition, vector, LOOKED_AT, ask.history
-            )
-            alone = {bytes(entry.key): similarity for entry, similarity in found}
+            found = self.memory.table.near(reach, ask.partition, vector, LOOKED_AT, ask.history)
+            alone = {bytes(one.key): one.similarity for one in found}
             if collides(piece, whole, alone):
                 return True
         return False

@@ -58,9 +58,7 @@ def carry_out(engine: Engine, lead: Lead, ruling: Ruling) -> Admit | Refuse:
     verdict = Refuse(Reason.INTERNAL) if ruling.stores else ruling.verdict  # until it is stored
     with fail_open(engine.observer, "settle"):
         note_standing(engine, lead.ask.principal, received.status)
-        if ruling.stores and engine.erased.covers(lead.ask, lead.started_s):  # since the ruling
-            verdict = Refuse(Reason.ERASED)
-        elif ruling.payload is not None and _outdated(engine, lead, ruling.payload):
+        if ruling.payload is not None and _outdated(engine, lead, ruling.payload):
             verdict = Refuse(Reason.INVALIDATED)
         elif ruling.payload is not None and isinstance(ruling.verdict, Admit):
             verdict = _store(engine, lead, ruling.payload, ruling.verdict, received.size_bytes)
@@ -140,8 +138,6 @@ def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
         asked = lead.ask.call.directives
         reason = Reason.CLIENT_NO_STORE if asked.no_store else Reason.EMBEDDER
         return Ruling(received, Refuse(reason))
-    if engine.erased.covers(lead.ask, lead.started_s):
-        return Ruling(received, Refuse(Reason.ERASED))
     answer, category = received.answer, lead.miss.category
     facts = AnswerFacts(
         status=received.status,
@@ -175,6 +171,8 @@ def _ruling(engine: Engine, lead: Lead, received: Received) -> Ruling:
         tags=call.directives.tags,
         whose=whose_is(lead.ask),
     )
+    if not engine.invalidated.in_force:
+        return Ruling(received, verdict, payload)
     after = engine.invalidated.comes_after(_facts(lead, payload), lead.known)
     if after is None:
         return Ruling(received, Refuse(Reason.INVALIDATED))

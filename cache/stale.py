@@ -13,6 +13,7 @@ from .engine import Engine
 from .events import LookedUp, Trace
 from .fail_open import fail_open
 from .outcome import Found, Lead
+from .ports import EntryKey
 
 
 async def rescue(engine: Engine, request: Request, missed: Lead) -> Found | None:
@@ -43,14 +44,14 @@ async def as_miss(engine: Engine, request: Request, found: Found) -> Lead | None
         vector, doubt = await engine.embed(found.ask, access, category, trace)
         if doubt is Reason.EMBEDDER:
             return None
-    if engine.erased.covers_payload(found.ask, found.payload):  # by now
+    if engine.invalidated.may_cover(EntryKey(found.hit.key), found.payload, found.ask):  # by now
         return None
     ask = found.ask
     if access.semantic:
         ask = engine.with_history(policy, request, ask, category)
     miss = Miss(Reason.EXPIRED, category, found.hit.similarity)
     known = engine.invalidated.known
-    return Lead(ask, miss, trace, vector, True, None, engine.clock(), known)
+    return Lead(ask, miss, trace, vector, True, None, known)
 
 
 async def _rescue(engine: Engine, request: Request, missed: Lead) -> Found | None:
@@ -60,7 +61,7 @@ async def _rescue(engine: Engine, request: Request, missed: Lead) -> Found | Non
     access = policy.access(ask.call)
     if isinstance(access, Access):
         access = engine.narrow(policy, access, ask.call, category)
-    if isinstance(access, Bypass) or not access.read:
+    if isinstance(access, Bypass) or not access.read or not engine.hears():
         return None
     found = await engine.answers.exact(ask, trace, policy)
     if isinstance(found, Miss) and missed.vector is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from ..policies.policy import Policy
+from ..policies.selecting import Facts
 from ..policies.verdict import Hit, Miss, Reason, Tier
 from .asking.fingerprint import Ask
 from .entries.entry import Payload, decode_payload
@@ -18,7 +19,6 @@ from .outcome import Found
 from .ports import Clock, EntryKey, Store
 from .refreshes import Refreshes
 from .removing.entry_facts import of_payload
-from .removing.erased import Erased
 from .removing.invalidated import Invalidated
 
 
@@ -26,14 +26,14 @@ from .removing.invalidated import Invalidated
 class StoredAnswers:
     """Gives out answers. What a verdict may not know yet is asked here, at the last moment.
 
-    That is: removed, replaced, reported as wrong, erased, or of a credential that must be shown
-    anew. ``refreshes`` None: nothing stale is given, but while the model fails.
+    That is: removed, replaced, reported as wrong, or of a credential that must be shown anew.
+    What was invalidated or erased is in no memory any more, and is told when it is fetched.
+    ``refreshes`` None: nothing stale is given, but while the model fails.
     """
 
     memory: Memory
     store: Store
     blocked: Blocked
-    erased: Erased
     invalidated: Invalidated
     observer: Observer
     clock: Clock
@@ -49,8 +49,6 @@ class StoredAnswers:
             return Miss(payload, "")
         if self.blocked.withdrawn(ask.key, payload.created_s):
             return Miss(Reason.BLOCKED, payload.category)
-        if self.erased.covers_payload(ask, payload):
-            return Miss(Reason.ERASED, payload.category)
         if not policy.serves_exact(ask.call, payload.category):
             return Miss(Reason.NEW, payload.category)
         verdict = policy.judge_exact(
@@ -69,8 +67,6 @@ class StoredAnswers:
             return Miss(payload, category, verdict.similarity, verdict.threshold)
         if self.blocked.stops(ask, key, payload.prompt, payload.created_s):  # by now
             return Miss(Reason.BLOCKED, category, verdict.similarity, verdict.threshold)
-        if self.erased.covers_payload(ask, payload):
-            return Miss(Reason.ERASED, category)
         return self._give(ask, verdict, payload, trace, policy)
 
     def _give(
@@ -110,29 +106,37 @@ class StoredAnswers:
         try:
             data = await self.store.get(key)
             # What was written or purged meanwhile makes the answer one of the past.
-            current = self._is_current(key, known, fetch)
             if data is None:
-                if known and current:
+                if known and self._is_current(key, known, fetch):
                     self.memory.remove([key], "missing")
                 return Reason.PAYLOAD_MISSING
-            payload = decode_payload(data)
-            if self.invalidated.in_force:
-                facts = of_payload(key, payload, ask)
-                covered = await self.invalidated.covers(facts, payload.after)
-                current = current and self._is_current(key, known, fetch)
-                if covered is not False:
-                    return self._invalidated(key, sure=bool(covered), current=current)
+            return await self._read(key, ask, data, known, fetch)
         except StoreError as exc:
             self.observer.notify(Failed("store.get", type(exc).__name__))
             return Reason.STORE
-        except CorruptRecord as exc:
-            self.observer.notify(Failed("store.decode", type(exc).__name__))
-            if current:
-                self.memory.remove([key], "corrupt")
-            return Reason.PAYLOAD_CORRUPT
         finally:
             trace.store_s += perf_counter() - started
-        if current:
+
+    async def _read(
+        self, key: EntryKey, ask: Ask, data: bytes, known: int, fetch: Fetch
+    ) -> Payload | Reason:
+        """Return what ``data`` is, unless it was invalidated or is not there any more."""
+        try:
+            payload = decode_payload(data)
+        except CorruptRecord as exc:
+            self.observer.notify(Failed("store.decode", type(exc).__name__))
+            if self._is_current(key, known, fetch):
+                self.memory.remove([key], "corrupt")
+            return Reason.PAYLOAD_CORRUPT
+        if self.invalidated.in_force:
+            facts = of_payload(key, payload, ask)
+            covered = await self.invalidated.covers(facts, payload.after)
+            if covered is None:
+                return Reason.EMBEDDER
+            if covered:
+                self._sweep(facts, payload, current=self._is_current(key, known, fetch))
+                return Reason.INVALIDATED
+        if self._is_current(key, known, fetch):
             self.memory.hot.put(key, payload, len(data))
             return payload
         removed = fetch.removed or (known and not self.memory.table.admission(key))
@@ -144,7 +148,10 @@ class StoredAnswers:
         unchanged = self.memory.table.admission(key) == admission and not fetch.overtaken
         return unchanged and not self.memory.writer.is_deleting(key)
 
-    def _invalidated(self, key: EntryKey, *, sure: bool, current: bool) -> Reason:
-        if sure and current:
-            self.memory.remove([key], "invalidated")
-        return Reason.INVALIDATED if sure else Reason.EMBEDDER
+    def _sweep(self, facts: Facts, payload: Payload, *, current: bool) -> None:
+        """Remove what is covered; of what was erased more must go than the entry."""
+        if self.invalidated.in_force.erases(facts, payload.after):
+            self.invalidated.due = True
+        elif current:
+            self.invalidated.tell([facts])
+            self.memory.remove([EntryKey(facts.key)], "invalidated")

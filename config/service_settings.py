@@ -18,6 +18,14 @@ from .value_types import (
     Variable,
 )
 
+LEAST_LAG_S = 0.1  # a few round trips to a store that is busy
+
+
+def _enough_to_look(lag_s: float) -> float:
+    if lag_s < LEAST_LAG_S:
+        raise ValueError("is less than 100ms: the store could not be asked often enough")
+    return lag_s
+
 
 class UpstreamSettings(Strict):
     """The model server behind the proxy. Unused when mounted as middleware."""
@@ -88,6 +96,12 @@ class StoreSettings(Strict):
     )
     write_queue: int = Field(
         default=1024, ge=1, description="Waiting writes; past it they are dropped and counted."
+    )
+    max_lag: Annotated[Duration, AfterValidator(_enough_to_look)] | None = Field(
+        default=None,
+        description="Who has not heard for so long what other processes did to the store serves "
+        "nothing from the cache until it has (`docs/http.md#invalidation`). `100ms` at least. Not "
+        "set: answers in its memory are served, also those that others have invalidated since.",
     )
 
 

@@ -66,6 +66,8 @@ class Account:
     fetch_s: Mean = field(default_factory=Mean)  # of hits: all the rest
     answer_s: Mean = field(default_factory=Mean)  # of the model
     answer_cost: Mean = field(default_factory=Mean)  # of answers whose price is known
+    again_s: Mean = field(default_factory=Mean)  # what answers took that were given again
+    again_cost: Mean = field(default_factory=Mean)
 
     def pass_time(self, now_s: float) -> None:
         """Let time pass; a clock that went back fades nothing."""
@@ -79,6 +81,8 @@ class Account:
         self.found *= left
         for mean in (self.embed_s, self.find_s, self.fetch_s, self.answer_s, self.answer_cost):
             mean.fade(left)
+        self.again_s.fade(left)
+        self.again_cost.fade(left)
 
     def looked_up(self, now_s: float, taken: Stages, *, hit: bool) -> None:
         """Count a lookup by meaning. Absurd times are not taken in; the lookup counts."""
@@ -103,6 +107,34 @@ class Account:
         if cost is not None:
             self.answer_cost.take(cost)
 
+    def given_again(self, took_s: float, cost: float | None) -> None:
+        """Take in a stored answer that was served: what it took, and cost, when it was made.
+
+        ``took_s`` is plausible. Hits to the letter come here too: so it calls nothing.
+        """
+        again = self.again_s
+        again.total += took_s
+        again.count += 1.0
+        if cost is not None:
+            again = self.again_cost
+            again.total += cost
+            again.count += 1.0
+
+    @property
+    def model_s(self) -> float | None:
+        """Return the model's mean time; where it answered too little of late, by what was served.
+
+        Else nothing could be said of the best of categories: those that hardly ever miss.
+        """
+        own = self.answer_s.value
+        return self.again_s.value if own is None else own
+
+    @property
+    def model_cost(self) -> float | None:
+        """Return the mean price of an answer; where that is not known, of those served."""
+        own = self.answer_cost.value
+        return self.again_cost.value if own is None else own
+
     @property
     def rate(self) -> Rate:
         """Return the hits by meaning among the lookups by meaning."""
@@ -122,19 +154,19 @@ class Account:
     @property
     def needed(self) -> float | None:
         """Return the hit rate at which lookups by meaning save as much time as they take."""
-        return break_even(self.lookup_s, self.answer_s.value, self.fetch_mean_s)
+        return break_even(self.lookup_s, self.model_s, self.fetch_mean_s)
 
     @property
     def needed_to_search(self) -> float | None:
         """Return the same for search and judging alone, where the vector is made anyway."""
         known = self.find_s.value is not None and self.searches > SOME
         find_s = self.find_s.total / self.searches if known else None
-        return break_even(find_s, self.answer_s.value, self.fetch_mean_s)
+        return break_even(find_s, self.model_s, self.fetch_mean_s)
 
     def needed_in_money(self, prices: Prices) -> float | None:
         """Return the hit rate at which they save as much money as they cost; None = not known."""
         lookup = prices.lookup(self.lookup_s)
-        return break_even(lookup, self.answer_cost.value, prices.fetch(self.fetch_mean_s))
+        return break_even(lookup, self.model_cost, prices.fetch(self.fetch_mean_s))
 
     def pays(self, needed: float | None) -> Pays:
         """Say whether the hit rate reaches the one ``needed``."""

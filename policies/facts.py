@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from .guards.signature import Signature
 
@@ -87,6 +87,28 @@ class Candidate:
     created_s: float  # Unix time at which the answer was received
     ttl_s: float | None = None  # the filling client's own bound, None = none
     turns: Turns | None = None  # of the conversation it was stored in; None = the call's own
+
+    def read(self) -> Candidate:
+        """Return itself: it has been read."""
+        return self
+
+
+class Proposed(Protocol):
+    """What a search says of a candidate before anybody has read it."""
+
+    @property
+    def category(self) -> str:
+        """Return the category it was stored in."""
+        ...
+
+    @property
+    def similarity(self) -> float:
+        """Return the cosine, higher is nearer."""
+        ...
+
+    def read(self) -> Candidate:
+        """Return all of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

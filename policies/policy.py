@@ -16,14 +16,14 @@ from . import judge as judging
 from .admission import admission
 from .category import DEFAULT, NO_PROTOTYPES, Prototypes, Rules, compile_rules
 from .eligibility import FULL, Access, access
-from .facts import AnswerFacts, Call, Candidate, Directives, Origin, Turns
+from .facts import AnswerFacts, Call, Candidate, Directives, Origin, Proposed, Turns
 from .lifespan import good_candidate, speaks_of_now
 from .personal.watch import watch
 from .policy_values import CategoryPolicy, minds, resolve
 from .reach import reach, stricter
 from .relaxing import FINEST, labelled, relaxed, relaxed_bar
 from .sampling import narrow, shares_in_flight
-from .shortlist import Ready, Shortlist, shortlist
+from .shortlist import ALL, Ready, Shortlist, shortlist
 from .verdict import Admit, Bypass, Hit, Miss, Reason, Refuse
 
 if TYPE_CHECKING:
@@ -197,11 +197,11 @@ class Policy:
         return self[category].equivalent_history
 
     def judge(
-        self, category: str, call: Call, candidates: Sequence[Candidate], now_s: float
+        self, category: str, call: Call, candidates: Sequence[Proposed], now_s: float
     ) -> Hit | Miss:
         """Judge the nearest candidates, best first, by similarity and guards alone."""
         of = partial(self._for, category, load=self.load(call.model))
-        found = shortlist(of, category, call, candidates, now_s, _THRESHOLD)
+        found = shortlist(of, category, call, candidates, now_s, _THRESHOLD, enough=1)
         involved = (category, *(ready.candidate.category for ready in found.ready[:1]))
         verdict = judging.judge(found, closed=any(self.bar(name) > 1.0 for name in involved))
         return self._labelled(verdict, involved[-1]) if isinstance(verdict, Hit) else verdict
@@ -210,16 +210,18 @@ class Policy:
         self,
         category: str,
         call: Call,
-        candidates: Sequence[Candidate],
+        candidates: Sequence[Proposed],
         now_s: float,
         turns: Turns = (),
+        enough: int = ALL,
     ) -> Shortlist:
         """Shorten the nearest candidates to those that a scorer may be asked about.
 
-        ``turns`` are the call's own, for candidates from other conversations.
+        ``turns`` are the call's own, for candidates from other conversations; ``enough`` is how
+        many it will be asked about at most.
         """
         of = partial(self._for, category, load=self.load(call.model))
-        return shortlist(of, category, call, candidates, now_s, _FLOOR, turns)
+        return shortlist(of, category, call, candidates, now_s, _FLOOR, turns, enough)
 
     def judge_scored(
         self, category: str, ready: Ready, probability: float, model: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .facts import Call, Candidate, Turns
+from .facts import Call, Candidate, Proposed, Turns
 from .freshness import Fresh
 from .guards.signature import Signature, signature
 from .guards.verdict import objection
@@ -13,6 +13,8 @@ from .history import Differences, differences, likeness
 from .lifespan import good_candidate
 from .policy_values import CategoryPolicy
 from .verdict import Miss, Reason
+
+ALL = 1 << 30  # more than any search proposes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +42,27 @@ def shortlist(
     policy_for: Callable[[str], CategoryPolicy],
     category: str,
     call: Call,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Proposed],
     now_s: float,
     floor_of: Callable[[CategoryPolicy], float],
     turns: Turns = (),
+    enough: int = ALL,
 ) -> Shortlist:
     """Shorten ``candidates`` (best first) to those that may be served.
 
     ``policy_for`` gives the policy for entries of a category, ``floor_of`` the least similarity
-    under a policy, ``turns`` are the call's own.
+    under a policy, ``turns`` are the call's own. Its first ``enough`` are those that they would be
+    if all were looked at.
     """
     ready: list[Ready] = []
     nearest: Miss | None = None
     mine: Signature | None = None
-    for candidate in candidates:
-        policy = policy_for(candidate.category)
+    for proposed in candidates:
+        policy = policy_for(proposed.category)
         floor = floor_of(policy)
-        if not candidate.similarity >= floor:  # so that NaN is below it
+        if not proposed.similarity >= floor:  # so that NaN is below it
             continue
+        candidate = proposed.read()
         if policy.guards and mine is None:
             mine = signature(call.prompt)
         outcome = _look(policy, call, mine, candidate, now_s)
@@ -65,6 +70,9 @@ def shortlist(
             differing = differences(policy, turns, candidate)
             if differing is not None:
                 ready.append(Ready(candidate, policy, outcome, differing))
+                enough -= outcome.left_s > 0.0
+                if enough <= 0 and not turns:
+                    break
                 continue
             outcome = Reason.HISTORY
         nearest = nearest or Miss(outcome, category, candidate.similarity, floor)

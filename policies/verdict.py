@@ -65,7 +65,6 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"  # the answer holds something that cannot be expressed again
     UPSTREAM_NO_STORE = "upstream_no_store"
     CLIENT_NO_STORE = "client_no_store"
-    ERASED = "erased"  # what this caller asked up to then was erased
     INVALIDATED = "invalidated"  # it was invalidated, or was asked before that was known
     EMPTY = "empty"
     BACKLOG = "backlog"  # the background writer was full

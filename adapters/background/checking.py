@@ -18,6 +18,7 @@ from ...cache.learning.blocked import pair
 from ...cache.learning.comparing import Comparison, compare, sole_text
 from ...cache.outcome import Found, Lead
 from ...cache.ports import AnswerJudge, EntryKey
+from ...cache.removing.in_force import Known
 from ...cache.settling import Received, Ruling, carry_out, note_standing, rule
 from ...policies.comparable import comparable
 from ...policies.observation import Source
@@ -75,12 +76,13 @@ class Checks:
         if self.calls.left < self.calls_each:
             self._not("unpaid", found)
             return
+        known = self.engine.invalidated.known  # when the question is asked
         try:
             received = await self.calls.ask(dialect, scope, dialect.unstreamed(body), PURPOSE)
         except OwnCallError as exc:
             self._failed(found, exc)
             return
-        lead = await self._as_miss(found)
+        lead = await self._as_miss(found, known)
         ruling = rule(self.engine, lead, received)
         fresh = None if ruling.payload is None else sole_text(ruling.payload.answer)
         if fresh is None:
@@ -110,9 +112,10 @@ class Checks:
 
     def _erased(self, found: Found) -> bool:
         """Say whether the hit was, and with it the question that would be stored now."""
-        return self.engine.erased.covers_payload(found.ask, found.payload)
+        key = EntryKey(found.hit.key)
+        return self.engine.invalidated.may_cover(key, found.payload, found.ask)
 
-    async def _as_miss(self, found: Found) -> Lead:
+    async def _as_miss(self, found: Found, known: Known) -> Lead:
         """Return what the hit would have been, had nothing been found."""
         vector = None
         try:
@@ -120,8 +123,7 @@ class Checks:
         except EmbedderError as exc:  # the prompt's own entry is then found to the letter only
             self.engine.observer.notify(Failed("embed", type(exc).__name__))
         miss = Miss(Reason.NEW, found.hit.category)
-        known = self.engine.invalidated.known
-        return Lead(found.ask, miss, Trace(), vector, True, None, self.engine.clock(), known)
+        return Lead(found.ask, miss, Trace(), vector, True, None, known)
 
     def _unanswered(self, found: Found, received: Received) -> None:
         note_standing(self.engine, found.ask.principal, received.status)

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO, TypeVar
 
 from ...cache.errors import KindcacheError
 from ...config.settings import Settings
+from ..moving.codes import line_key
 from ..moving.importing import Importer, numbered
 from ..moving.lines import BadLine, Counts, decode_entry, decode_header, decode_seed
 from ..moving.place import Place, place
@@ -72,7 +74,7 @@ async def _import(
     counts: Counts,
 ) -> None:
     try:
-        header = decode_header(first[1])
+        header = decode_header(first[1], target.secret)
     except BadLine as exc:
         raise Stopped(f"{options.file}:{first[0]}: {exc}") from exc
     if header is None:
@@ -82,7 +84,8 @@ async def _import(
     await target.store.open()
     try:
         await importer.begin(header, target.secret)
-        for some in _batches(_read(options, lines, counts, decode_entry)):
+        decode = partial(decode_entry, key=line_key(target.secret, header.epoch))
+        for some in _batches(_read(options, lines, counts, decode)):
             await importer.take(some)
     finally:
         await importer.aclose()
@@ -90,6 +93,8 @@ async def _import(
 
 
 async def _seed(options: ImportOptions, target: Place, lines: Lines, counts: Counts) -> None:
+    if options.file == STDIN and not options.shared and options.given is None:
+        raise Stopped("stdin has the questions, so the caller cannot be read there: name a file")
     given = "" if options.shared else (options.given or sys.stdin).read()
     headers = headers_in(given)
     if not headers and not options.shared:

@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ..upstream.app import UpstreamApp
 
 UPSTREAM_VARIABLE = "KINDCACHE_UPSTREAM"
 KEEP_ALIVE_S = 75
+GRACE_S = 10  # for answers under way, once asked to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ServeOptions:
     port: int = 8080
     demo_latency_s: float = 0.6
     log_level: str = "warning"
+    workers: int = 1
 
 
 class Announcing(uvicorn.Server):
@@ -66,11 +69,12 @@ def say(line: str) -> None:
 
 def serve(options: ServeOptions, started_s: float) -> int:
     """Serve until stopped; return the exit code. Raises ``ConfigError`` and ``StartupError``."""
+    if options.workers > 1:
+        from ..workers.parent import serve_with_workers  # noqa: PLC0415 - only where asked for
+
+        return serve_with_workers(options, started_s)
     gc.disable()  # until it has started: what is being loaded stays, and looking costs 40 ms
-    settings, own = _settings(options)
-    app, upstream = _upstream(options, settings if own else None)
-    say(f"answers are kept in {redact_url(settings.store.url)}")
-    _tell_who_shares(options, settings)
+    settings, app, upstream = prepare(options)
     # What is loaded at the start stays. A full collection would walk through all of it, 34 ms with
     # the libraries alone, in which nobody is answered. Answers hold no cycles, so that those which
     # leave are freed all the same.
@@ -80,31 +84,45 @@ def serve(options: ServeOptions, started_s: float) -> int:
         upstream=upstream,
         report=say,
         when_loaded=gc.freeze,
-        source=lambda: _settings(options, announced=False)[0],
+        source=lambda: read_settings(options)[0],
     )
-    server = Announcing(
-        uvicorn.Config(
-            proxy,
-            host=options.host,
-            port=options.port,
-            log_level=options.log_level,
-            access_log=False,
-            lifespan="on",
-            http=OneWriteProtocol,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=10,
-        ),
-        _try_it(options, demo=upstream == MODEL),
-        started_s,
-    )
+    lines = try_it(options, demo=upstream == MODEL)
+    server = Announcing(server_config(proxy, options), lines, started_s)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started else 1
 
 
-def _settings(options: ServeOptions, *, announced: bool = True) -> tuple[Settings, bool]:
+def prepare(options: ServeOptions) -> tuple[Settings, App, str]:
+    """Return the settings, the app that answers misses and its identity; say what they are.
+
+    Raises ``ConfigError``.
+    """
+    settings, own = read_settings(options, announced=True)
+    app, upstream = upstream_app(options, settings if own else None)
+    say(f"answers are kept in {redact_url(settings.store.url)}")
+    _tell_who_shares(options, settings)
+    return settings, app, upstream
+
+
+def server_config(proxy: Proxy, options: ServeOptions) -> uvicorn.Config:
+    """Return how ``proxy`` is served."""
+    return uvicorn.Config(
+        proxy,
+        host=options.host,
+        port=options.port,
+        log_level=options.log_level,
+        access_log=False,
+        lifespan="on",
+        http=OneWriteProtocol,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def read_settings(options: ServeOptions, *, announced: bool = False) -> tuple[Settings, bool]:
     """Return the settings, and whether they are the user's own.
 
     The shipped ones let callers without a key share answers when only this machine can call: a
@@ -121,7 +139,9 @@ def _settings(options: ServeOptions, *, announced: bool = True) -> tuple[Setting
     return settings, named is not None
 
 
-def _upstream(options: ServeOptions, own: Settings | None) -> tuple[App, str]:
+def upstream_app(
+    options: ServeOptions, own: Settings | None, say: Callable[[str], None] = say
+) -> tuple[App, str]:
     """Return the app that answers misses, and its identity."""
     settings = own or Settings()
     named = options.upstream or os.environ.get(UPSTREAM_VARIABLE)
@@ -162,7 +182,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _try_it(options: ServeOptions, *, demo: bool) -> list[str]:
+def try_it(options: ServeOptions, *, demo: bool) -> list[str]:
+    """Return lines that show how to ask for the first time."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     host = "127.0.0.1" if host in {"0.0.0.0", "[::]"} else host  # noqa: S104 - compared, not bound
     model = MODEL if demo else "YOUR_MODEL"

@@ -80,7 +80,17 @@ def _state(found: Mapping[str, Any]) -> str:
     megabytes = found["stored_bytes"] / 1e6
     return (
         f"{found['status']}{problems}, index {found['index']}: {found['entries']} entries,"
-        f" {megabytes:.1f} MB, {found['writes_waiting']} writes waiting"
+        f" {megabytes:.1f} MB, {found['writes_waiting']} writes waiting{_workers(found)}"
+    )
+
+
+def _workers(found: Mapping[str, Any]) -> str:
+    workers = found.get("workers")
+    if not workers:
+        return ""
+    answered = sum("entries" in one for one in workers.values())
+    return (
+        f"; {answered} of {len(workers)} workers answered, entries as worker {found['worker']} has"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...cache.engine import Engine
 from ...cache.errors import StoreError
 from ...cache.lifecycle import Lifecycle
-from ...cache.removing.erasing import erase
+from ...cache.removing.invalidating import erase
 from ...cache.replication.digest import digest_of
 from ..asgi import Receive, Scope, Send, header, respond
 from ..request_body import read_body
@@ -94,6 +94,7 @@ class Admin:
 
     async def _delete(self, name: str, send: Send) -> None:
         status, told = await invalidation(self._engine, {"entry": name})
+        await self._level()
         if status == 400:
             told = {"error": "an entry's id is the hex text of X-Cache-Entry"}
         await _reply(send, status, _in_short(told))
@@ -101,6 +102,7 @@ class Admin:
     async def _invalidate(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_BODY_BYTES)
         status, told = await invalidation(self._engine, _parsed(body.data))
+        await self._level()
         await _reply(send, status, told)
 
     async def _purge(self, receive: Receive, send: Send) -> None:
@@ -114,26 +116,33 @@ class Admin:
             return
         wanted = {"all": True} if everything else {"category": category}
         status, told = await invalidation(self._engine, wanted)
+        await self._level()
         await _reply(send, status, _in_short(told))
 
     async def _erase(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive, MAX_BODY_BYTES)
         try:
             subject = subject_of(_parsed(body.data), self._engine.identity.scoping)
-            removed = await erase(self._engine, subject)
+            tally = await erase(self._engine, subject)
         except NoSubject as exc:
             await _reply(send, 400, {"error": str(exc)})
         except StoreError:
             text = "it is served no more, but the store did not answer; erase again"
             await _reply(send, 503, {"error": text})
         else:
-            await _reply(send, 200, {"removed": removed})
+            await self._level()
+            await _reply(send, 200, {"removed": tally.total})
+
+    async def _level(self) -> None:
+        """Have what was removed in force in all workers before the answer, if they answer."""
+        if self._together is not None:
+            await self._together.level()
 
 
 def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...cache.asking.scope import CREDENTIAL_HEADERS, Scoping
-from ...cache.removing.erased import ANY, Subject
+from ...cache.removing.subject import ANY, Subject
 
 SHAPE = (
     'the body must be {"headers": {"authorization": "Bearer …"}}: the credential headers of a call'

@@ -81,7 +81,7 @@ class FeedbackEndpoint:
     def _take(self, headers: Headers, body: bytes) -> Effect | Refusal:
         try:
             given = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return _SHAPE
         try:
             hit = self._tokens.read(given.hit)

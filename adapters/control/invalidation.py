@@ -7,7 +7,8 @@ from typing import Any
 from ...cache.engine import Engine
 from ...cache.errors import EmbedderError, StoreError
 from ...cache.ports import Vector
-from ...cache.removing.invalidating import Tally, invalidate, invalidate_all, preview
+from ...cache.removing.invalidating import invalidate, invalidate_all, preview
+from ...cache.removing.tally import Tally
 from ...policies.selecting import Selector
 from .selecting import NoSelector, Wanted, wanted_of
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ...cache.errors import EmbedderError
+from ...cache.examples import Example, Examples
 from ...cache.fail_open import fail_open
-from ...cache.lifecycle import Example, Lifecycle
+from ...cache.lifecycle import Lifecycle
 from ...config.difference import difference, in_force
 from ...config.problems import ConfigError
 from ...config.settings import Settings
@@ -72,17 +73,9 @@ class Reloading:
         differs = difference(self._settings, new)
         if differs.changed:
             policy = await asyncio.to_thread(compose, new)
-            examples = examples_of(new)
-            kind = new.classifier
             taken = in_force(self._settings, new)
             try:
-                await self._lifecycle.change(
-                    policy,
-                    allot(taken),
-                    examples,
-                    min_similarity=kind.min_similarity,
-                    margin=kind.margin,
-                )
+                await self._lifecycle.change(policy, allot(taken), examples_of(new))
             except EmbedderError as exc:
                 text = f"the examples cannot be embedded now: {type(exc).__name__}"
                 raise ReloadRefused([text]) from exc
@@ -115,10 +108,11 @@ class Reloading:
             self._logger.warning("policy reloaded, nothing changed")
 
 
-def examples_of(settings: Settings) -> Sequence[Example]:
-    """Return the example prompts of all categories."""
-    return [
+def examples_of(settings: Settings) -> Examples:
+    """Return the example prompts of all categories, and how near to them a prompt must be."""
+    prompts = tuple(
         Example(name, text)
         for name, category in settings.categories.items()
         for text in category.examples
-    ]
+    )
+    return Examples(prompts, settings.classifier.min_similarity, settings.classifier.margin)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
 from . import plots
-from .asker import Asker, Progress, silent
+from .asker import Asker, Progress
 from .conversations import load_conversations
 from .data import DataError, load_pairs, load_stream
 from .pairs import Direction, PairReport, run_pairs
@@ -30,6 +31,8 @@ from .tables import (
 
 DATA_VARIABLE = "KINDCACHE_EVALDATA"  # folder of the data sets; shortens names in reports
 STEPS = 100  # redraws of the progress line per file
+TELL_EVERY_S = 10.0  # where it cannot be drawn anew
+LOOK_EVERY = 10  # requests: the clock is not free
 
 
 class Protocol(StrEnum):
@@ -161,14 +164,20 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def terminal(err: TextIO, name: str) -> Progress:
-    """Return a progress line on ``err``, silence when that is no terminal."""
-    if not err.isatty():
-        return silent
+def terminal(err: TextIO, name: str, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Return a progress line on ``err``; where that is no terminal, a line every ten seconds."""
+    at_a_terminal, told_s = err.isatty(), clock()
 
     def show(done: int, expected: int) -> None:
         if done % max(1, expected // STEPS) == 0 or done == expected:
             err.write(f"\r{name}: {done:,} of {expected:,}" + ("\n" if done == expected else ""))
             err.flush()
 
-    return show
+    def tell(done: int, expected: int) -> None:
+        nonlocal told_s
+        if done % LOOK_EVERY == 0 and clock() - told_s >= TELL_EVERY_S:
+            told_s = clock()
+            err.write(f"{name}: {done:,} of {expected:,}\n")
+            err.flush()
+
+    return show if at_a_terminal else tell

@@ -6,10 +6,13 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from ...cache.entries.entry import IndexRecord, decode_payload, decode_record
+from ...cache.entries.entry import IndexRecord, decode_payload
+from ...cache.entries.listing import records_in
 from ...cache.errors import CorruptRecord
 from ...cache.ports import Clock, EntryKey, Store
-from ...cache.removing.erased import Erased
+from ...cache.removing.entry_facts import of_record
+from ...cache.removing.in_force import in_force_of
+from ...cache.removing.invalidation import LEDGER
 from .lines import LEDGERS, VERSION, Counts, EntryLine, Header, encode_line, fingerprint
 
 
@@ -18,30 +21,25 @@ async def exported(
 ) -> AsyncIterator[bytes]:
     """Yield the lines of an export of the open ``store``, and count. Raises ``StoreError``.
 
-    Left out is what has expired, was erased, or cannot be read.
+    Left out is what has expired, was erased or invalidated, or cannot be read.
     """
-    erased = Erased(clock)
-    await erased.read(store)
-    yield encode_line(
-        Header(
-            version=VERSION,
-            secret=fingerprint(secret),
-            epoch=await store.claim("epoch", secrets.token_bytes(16)),
-            ledgers={name: sorted(await store.counts(name)) for name in LEDGERS},
-        )
-    )
-    async for key, data in store.records():
+    ledgers = {name: sorted(await store.counts(name)) for name in LEDGERS}
+    in_force = in_force_of(ledgers[LEDGER], clock())
+    epoch = await store.claim("epoch", secrets.token_bytes(16))
+    yield encode_line(Header(VERSION, fingerprint(secret), epoch, ledgers), secret)
+    async for key, record in records_in(store):
         try:
-            record = decode_record(data)
-            if record.expires_s <= clock():
+            if record is None:
+                counts.leave("unreadable")
+            elif record.expires_s <= clock():
                 counts.leave("expired")
-            elif erased.covers_record(record):
-                counts.leave("erased")
+            elif in_force.covers(of_record(key, record), record.after):
+                counts.leave("invalidated")
             elif (line := await _line(store, key, record, vectors=vectors)) is None:
                 counts.leave("without an answer")
             else:
                 counts.taken += 1
-                yield encode_line(line)
+                yield encode_line(line, secret, epoch)
         except CorruptRecord:
             counts.leave("unreadable")
 

@@ -1,7 +1,8 @@
 """The export format: one JSON value a line, the first one a header. ``docs/moving.md`` has it.
 
 Keys, partitions and ledgers are digests made with the secret and the store's epoch, so both belong
-to the header: entries are of use to nobody else.
+to the header: entries are of use to nobody else. A code at the end of each line says that it is as
+it was written (``codes``).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 import msgspec
 
 from ...cache.entries.entry import IndexRecord, Payload
+from .codes import is_signed, line_key, signed
 
 VERSION = 1
-LEDGERS = ("invalidated", "erased", "blocked", "withdrawn")  # what must not come back
+LEDGERS = ("invalidated", "blocked", "withdrawn")  # what must not come back
 KEY_BYTES = 16
 
 
@@ -67,6 +69,7 @@ class Counts:
         return ", ".join([f"{self.taken} entries", *(f"{n} {why}" for why, n in self.left.items())])
 
 
+_CHANGED = "it is not as an export under this secret and epoch wrote it"
 _encode = msgspec.json.Encoder().encode
 _entries = msgspec.json.Decoder(EntryLine)
 _seeds = msgspec.json.Decoder(Seed)
@@ -77,29 +80,38 @@ def fingerprint(secret: bytes) -> str:
     return hmac.digest(secret, b"kindcache: export, version 1", "sha256")[:8].hex()
 
 
-def encode_line(value: Header | EntryLine) -> bytes:
-    """Return ``value`` as a line, its end included."""
-    return _encode(value) + b"\n"
+def encode_line(value: Header | EntryLine, secret: bytes, epoch: bytes = b"") -> bytes:
+    """Return ``value`` as a line, its code and its end included. ``epoch``: that of an entry."""
+    return signed(_encode(value), line_key(secret, epoch))
 
 
-def decode_header(line: bytes) -> Header | None:
-    """Return the header; None for a line of another kind. Raises ``BadLine`` for other versions."""
+def decode_header(line: bytes, secret: bytes) -> Header | None:
+    """Return the header; None for a line of another kind.
+
+    Raises ``BadLine`` for other versions, and for one that is not as it was written under
+    ``secret``. One of another secret is returned.
+    """
     try:
         kind = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if kind.get("kindcache") != "export":
         return None
     if kind.get("version") != VERSION:
         raise BadLine(f"an export of format {kind.get('version')!r:.20}; this one reads {VERSION}")
     try:
-        return msgspec.json.decode(line, type=Header)
+        header = msgspec.json.decode(line, type=Header)
     except msgspec.DecodeError as exc:
         raise BadLine(f"the header: {exc}") from exc
+    if header.secret == fingerprint(secret) and not is_signed(line, line_key(secret)):
+        raise BadLine(_CHANGED)
+    return header
 
 
-def decode_entry(line: bytes) -> EntryLine:
-    """Return the entry of a line. Raises ``BadLine``."""
+def decode_entry(line: bytes, key: bytes) -> EntryLine:
+    """Return the entry of a line whose code was made with ``key``. Raises ``BadLine``."""
+    if not is_signed(line, key):
+        raise BadLine(_CHANGED)
     try:
         found = _entries.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

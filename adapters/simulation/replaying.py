@@ -19,6 +19,7 @@ from ...policies.room import Used
 from ..asgi import Headers, Message, Scope
 from ..build import Service, build
 from ..evaluation.asker import Progress, silent
+from ..load_watch import STEP_S
 from ..secret import VARIABLE
 from .known_models import KnownModels
 from .logged_model import NUMBER, LoggedModel
@@ -153,6 +154,7 @@ class Replaying:
         self._model = LoggedModel(log.requests, self._keep)
         self._noted = _Noted()
         self._tick = -1
+        self._asked = asyncio.Event()
         self._outcomes: dict[int, Outcome] = {}
         self._samples: list[Sample] = []
         settings = offline(settings)
@@ -194,7 +196,7 @@ class Replaying:
         """Let every request arrive in its time, and wait until all have their answers."""
         requests = self._log.requests
         every = max(1, len(requests) // SAMPLES)
-        load = self._loop.create_task(self._service.load.run()) if self._under_load else None
+        load = self._loop.create_task(self._follow_load()) if self._under_load else None
         async with asyncio.TaskGroup() as answering:
             for number, logged in enumerate(requests):
                 wait_s = logged.at_s - self._now_s()
@@ -234,10 +236,21 @@ class Replaying:
                 if logged.prompt:
                     self._embedder.begin(logged.prompt)
 
+    async def _follow_load(self) -> None:
+        """Step once a second as serving does, but not through silence: a log may span years."""
+        while True:
+            if self._service.load.step():
+                await asyncio.sleep(STEP_S)
+            else:
+                self._asked.clear()
+                await self._asked.wait()
+                await asyncio.sleep(STEP_S - self._loop.time() % STEP_S)
+
     def _now_s(self) -> float:
         return self._began_s + self._loop.time()
 
     async def _ask(self, number: int, logged: Logged) -> None:
+        self._asked.set()
         caller = _Caller(logged.body)
         began_s = self._loop.time()
         scope = self._scope(number, logged)

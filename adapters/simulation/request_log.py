@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,8 +118,9 @@ def read_log(path: Path, *, skip_bad: bool = False) -> RequestLog:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with _readable(path), gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, line
+            text = line.removeprefix(BOM_UTF8) if number == 1 else line  # as some editors write
+            if text.strip():
+                yield number, text
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ...cache.errors import StartupError
 MOST_BYTES = 16 << 20
 ASKING_S = 5.0  # for the word, once connected
 
-Answers = Mapping[str, Callable[[], Awaitable[bytes]]]
+Answers = Mapping[str, Callable[[], Awaitable[bytes | None]]]  # None: closed without a word
 
 
 class Door:
@@ -59,6 +59,8 @@ class Door:
                 word = (await reader.readline()).strip().decode("ascii", "replace")
             if word in self._answers:
                 answer = await self._answers[word]()
+                if answer is None:
+                    return
                 writer.write(b"%d\n" % len(answer) + answer)
                 async with asyncio.timeout(ASKING_S):
                     await writer.drain()

@@ -83,13 +83,12 @@ class _Merged(Collector):
             about = Metric(family.name, family.documentation, family.type)
             found = self._families[family.name] = (about, {})
         values, join = found[1], _join(family)
-        apart = join is None and worker is not None
         for sample in family.samples:
-            labels = {**sample.labels, WORKER: worker} if apart else sample.labels
-            series = sample.name, tuple(labels.items())
+            more = ((WORKER, worker),) if join is None and worker is not None else ()
+            series = sample.name, (*sample.labels.items(), *more)
             value = values.get(series)
-            values[series] = sample.value if value is None or join is None else join(
-                value, sample.value
+            values[series] = (
+                sample.value if value is None or join is None else join(value, sample.value)
             )
 
     def collect(self) -> Iterable[Metric]:
@@ -112,4 +111,3 @@ def _join(family: Metric) -> _Join | None:
     if family.name in GREATEST:
         return max
     return min if family.name in LEAST else None
-

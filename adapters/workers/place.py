@@ -7,10 +7,6 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-MODULE = f"{__package__}.worker"
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -63,13 +59,3 @@ def keep(path: Path, data: bytes) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     draft.write_bytes(data)
     draft.replace(path)
-
-
-def encoded(place: Place) -> str:
-    """Return ``place`` as one argument of a command line."""
-    return msgspec.json.encode(place).decode()
-
-
-def decoded(text: str) -> Place:
-    """Return what was ``encoded``."""
-    return msgspec.json.decode(text, type=Place)

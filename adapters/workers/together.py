@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...cache.events import Failed
+from ...cache.fail_open import fail_open
 from ..control.figures import figures
 from ..control.reloading import ReloadRefused
 from .door import Door, ask
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 METRICS_DEADLINE_S = 1.0
 HEALTH_DEADLINE_S = 0.3  # a probe waits a second
 FIGURES_DEADLINE_S = 1.0
+LEVEL_DEADLINE_S = 1.0
+LOOK_EVERY_S = 0.005
 RELOAD_DEADLINE_S = 30.0  # new examples are embedded
 SILENT = "no answer"
 
@@ -44,10 +49,11 @@ class Together:
         self._before = await asyncio.to_thread(self._last_of, self._place.number)
         await self._door.open(
             {
-                "metrics": self._own_metrics,
-                "health": self._own_health,
-                "figures": self._own_figures,
-                "reload": self._reload,
+                "metrics": partial(self._safely, self._own_metrics),
+                "health": partial(self._safely, self._own_health),
+                "figures": partial(self._safely, self._own_figures),
+                "level": partial(self._safely, self._own_level),
+                "reload": partial(self._safely, self._reload),
             }
         )
         if reload_mark(self._place.folder) != self._mark:
@@ -91,15 +97,34 @@ class Together:
             for number, text in others.items()
         }
 
+    async def level(self) -> None:
+        """Wait until the others have carried out all that the store was told, a second at most."""
+        await self._ask("level", LEVEL_DEADLINE_S)
+
     async def _ask(self, word: str, deadline_s: float) -> dict[int, bytes | None]:
         numbers = [n for n in range(self._place.count) if n != self._place.number]
         asked = (ask(self._place.door(number), word, deadline_s) for number in numbers)
         answers = dict(zip(numbers, await asyncio.gather(*asked), strict=True))
         assert self._service is not None
-        for answer in answers.values():
-            if answer is None:
+        if word != "health":  # which is asked while they start
+            for _ in filter(lambda answer: answer is None, answers.values()):
                 self._service.engine.observer.notify(Failed("workers", "Silent"))
         return answers
+
+    async def _safely(self, answer: Callable[[], Awaitable[bytes]]) -> bytes | None:
+        assert self._service is not None
+        with fail_open(self._service.engine.observer, "workers"):
+            return await answer()
+        return None
+
+    async def _own_level(self) -> bytes:
+        assert self._service is not None
+        engine = self._service.engine
+        last = await engine.store.changes.latest()
+        async with asyncio.timeout(LEVEL_DEADLINE_S):
+            while engine.position is None or engine.position < last:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(LOOK_EVERY_S)
+        return b"level"
 
     async def _own_metrics(self) -> bytes:
         """Return this worker's metrics. What is once told is kept, so that sums never fall."""
@@ -111,7 +136,8 @@ class Together:
     def _kept(self, text: bytes) -> bytes:
         if self._before:
             text = continued(self._before, text)
-        keep(self._place.counts(self._place.number), text)
+        with suppress(OSError):  # a full disk
+            keep(self._place.counts(self._place.number), text)
         return text
 
     def _last_of(self, number: int) -> str:

@@ -16,7 +16,6 @@ from ...policies.verdict import Hit
 from ..asking.fingerprint import Ask
 from ..outcome import Found
 from ..ports import EntryKey
-from .memory import candidate
 from .table import Table
 
 LIMIT = 10_000  # about 3 MB
@@ -53,14 +52,14 @@ class Aliases:
     def keep(self, policy: Policy, found: Found, ruled: str | None, category: str) -> None:
         """Remember a hit by meaning on a prompt of ``category``, as ``policy`` decided."""
         hit, key = found.hit, found.ask.key
-        entry = self._table.get(EntryKey(hit.key))
-        if entry is None or entry.created_s != found.payload.created_s:
+        entry = EntryKey(hit.key)
+        if self._table.created_s(entry) != found.payload.created_s:
             return  # another answer has taken its place meanwhile
         self._judged_under(policy)
         self._known.pop(key, None)
         self._known[key] = Alias(
-            entry.key,
-            self._table.admission(entry.key),
+            entry,
+            self._table.admission(entry),
             ruled,
             category,
             hit.similarity,
@@ -79,13 +78,13 @@ class Aliases:
         alias = self._known.get(ask.key)
         if alias is None or alias.ruled != ruled:
             return None
-        entry = self._table.get(alias.entry)
+        entry = self._table.neighbour(alias.entry, alias.similarity, ask.partition)
         if entry is None or self._table.admission(alias.entry) != alias.admission:
             del self._known[ask.key]
             return None
         self._known.move_to_end(ask.key)
-        known = candidate(entry, alias.similarity, ask.partition)
-        verdict = policy.judge_again(alias.category, ask.call, known, alias.probability, now_s)
+        known, chance = entry.read(), alias.probability
+        verdict = policy.judge_again(alias.category, ask.call, known, chance, now_s)
         return verdict if isinstance(verdict, Hit) else None
 
     def forget(self, entries: Collection[EntryKey]) -> None:

@@ -7,6 +7,7 @@ another version, or damaged ones, raise ``CorruptRecord`` and are treated as abs
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -131,6 +132,15 @@ class IndexRecord:
         return vector / max(length, 1e-12)
 
 
+class _Zstd(threading.local):
+    """One pair for each thread, since they serve one at a time; making one takes twice its work."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 _encoder = msgspec.msgpack.Encoder()
 _payloads = msgspec.msgpack.Decoder(Payload)
 _records = msgspec.msgpack.Decoder(IndexRecord)
@@ -153,8 +163,7 @@ def encode(value: Payload | IndexRecord) -> bytes:
 
     With a checksum: a flipped bit must not become another answer.
     """
-    compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
-    return bytes([VERSION]) + compressor.compress(_encoder.encode(value))
+    return bytes([VERSION]) + _zstd.compressor.compress(_encoder.encode(value))
 
 
 def decode_payload(data: bytes) -> Payload:
@@ -175,7 +184,7 @@ def _decode(data: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
         # The bound below holds only for frames that do not state their size.
         if zstandard.frame_content_size(frame) > MAX_DECODED_BYTES:
             raise CorruptRecord("too large")
-        plain = zstandard.ZstdDecompressor().decompress(frame, max_output_size=MAX_DECODED_BYTES)
+        plain = _zstd.decompressor.decompress(frame, max_output_size=MAX_DECODED_BYTES)
         return decoder.decode(plain)
     except _UNREADABLE as exc:
         raise CorruptRecord(type(exc).__name__) from exc

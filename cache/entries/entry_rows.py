@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ...policies.facts import Candidate
 from ...policies.guards.signature import Signature
 from ..asking.history import History
 from ..ports import EntryKey, PartitionKey
@@ -114,6 +115,30 @@ class EntryRows:
             history=History(PartitionKey(place), turns) if place else None,
             indexed=bool(self.indexed[row]),
         )
+
+    def candidate(self, row: int, similarity: float, asked_in: PartitionKey) -> Candidate:
+        """Return what policies may know of ``row`` when a call in ``asked_in`` might get it."""
+        prompt, facts, _, rare = _texts.decode(self._texts[row])
+        ttl_s, _, turns = rare or NOTHING_RARE
+        return Candidate(
+            self.key(row),
+            self.category(row),
+            prompt,
+            Signature(*facts),
+            similarity,
+            self._created_s[row],
+            ttl_s,
+            None if self.partition(row) == asked_in else turns,
+        )
+
+    def prompt(self, row: int) -> str:
+        """Return the prompt at ``row``."""
+        prompt: str = _texts.decode(self._texts[row])[0]
+        return prompt
+
+    def created_s(self, row: int) -> float:
+        """Return when the answer at ``row`` was received."""
+        return self._created_s[row]
 
     def key(self, row: int) -> EntryKey:
         """Return the key at ``row``."""

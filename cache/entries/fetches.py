@@ -46,7 +46,7 @@ class Fetches:
             fetch.overtaken = True
             fetch.removed |= removed
 
-    def overtake_all(self) -> None:
-        """Note that nobody knows what the store has now."""
+    def overtake_all(self, *, removed: bool = False) -> None:
+        """Note that nobody knows what the store has now, or that it has nothing."""
         for key in self._under_way:
-            self.overtake(key)
+            self.overtake(key, removed=removed)

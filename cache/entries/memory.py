@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ...policies.facts import Candidate
 from ...policies.guards.signature import signature
 from ...policies.verdict import Admit, Reason
 from ..asking.fingerprint import Ask
@@ -63,12 +62,13 @@ class Memory:
             tags=payload.tags,
             after=payload.after,
         )
-        if self.table.occupancy.too_large(_holding(record)):
+        holding = _holding(record)
+        if self.table.occupancy.too_large(holding):
             return Reason.ROOM
         if not self.writer.put(Put(ask.key, data, encode(record), verdict.retention_s)):
             return Reason.BACKLOG
         self.hot.put(ask.key, payload, len(data))
-        evicted = self._take_in(ask.key, record, vector)
+        evicted = self._take_in(ask.key, record, vector, holding.stake)
         self._gone([old.entry.key for old in evicted], len(evicted), "evicted")
         for old in evicted:
             self.observer.notify(GaveWay(old.entry.category, old.cause))
@@ -80,10 +80,13 @@ class Memory:
         Where there is no room it stays in the store, and others may know it; so does what must
         make room for it here. Raises ``CorruptRecord``.
         """
-        if key not in self.table and self.table.occupancy.is_due(_holding(record)):
+        if key in self.table:
+            return
+        holding = _holding(record)
+        if self.table.occupancy.is_due(holding):
             mine = record.embedder == self.embedder.identity
             vector = record.decoded_vector(self.embedder.dim) if mine else None
-            for old in self._take_in(key, record, vector):
+            for old in self._take_in(key, record, vector, holding.stake):
                 self.hot.discard(old.entry.key)
 
     def follow(self, key: EntryKey, record: IndexRecord) -> None:
@@ -145,7 +148,7 @@ class Memory:
         self.table.clear()
 
     def _take_in(
-        self, key: EntryKey, record: IndexRecord, vector: Vector | None
+        self, key: EntryKey, record: IndexRecord, vector: Vector | None, stake: Stake
     ) -> Sequence[Evicted]:
         entry = Entry(
             key=key,
@@ -159,7 +162,7 @@ class Memory:
             ttl_s=record.ttl_s,
             history=_history(record),
         )
-        return self.table.admit(entry, vector, _holding(record).stake)
+        return self.table.admit(entry, vector, stake)
 
     def _gone(self, keys: Sequence[EntryKey], known: int, why: str) -> None:
         for key in keys:
@@ -167,21 +170,6 @@ class Memory:
         self.writer.delete(keys)
         if known:
             self.observer.notify(Removed(known, why))
-
-
-def candidate(entry: Entry, similarity: float, asked_in: PartitionKey) -> Candidate:
-    """Return what policies may know of ``entry`` when a call in ``asked_in`` might get it."""
-    turns = entry.history.turns if entry.history is not None else ()
-    return Candidate(
-        key=entry.key,
-        category=entry.category,
-        prompt=entry.prompt,
-        signature=entry.signature,
-        similarity=similarity,
-        created_s=entry.created_s,
-        ttl_s=entry.ttl_s,
-        turns=None if entry.partition == asked_in else turns,
-    )
 
 
 def _holding(record: IndexRecord) -> Holding:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..ports import EntryKey, PartitionKey, Vector
 from ..snapshot.sections import Sink, Source, put_array, put_facts, take_array, take_facts
 from .entry_rows import Entry, EntryRows
 from .expiry import NONE, Expiry
+from .neighbour import Neighbour
 from .occupancy import NO_STAKE, Holding, Occupancy, Stake
 from .slot_table import ABSENT, SlotTable, hashed_bytes
 
@@ -36,6 +38,13 @@ class Evicted:
 
     entry: Entry
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    vector: ReferenceType[Vector]  # whose text may have to be forgotten
+    asked: tuple[Collection[str], PartitionKey, int, History | None]
+    found: list[tuple[int, float]]
 
 
 class Table:
@@ -54,6 +63,7 @@ class Table:
         self._expiry = Expiry(self.occupancy.expires_s)
         self._admitted = array("I")  # by row: the number of its admission, 0 = not in use
         self._indexes: dict[str, CategoryIndex] = {}
+        self._last: _Search | None = None  # since the last change
         self.occupancy.clear()
 
     def emptied(self) -> Table:
@@ -65,6 +75,7 @@ class Table:
         self._rows, self._row_of = other._rows, other._row_of
         self._admitted, self._admissions = other._admitted, other._admissions
         self._indexes = other._indexes
+        self._last = None
         self.occupancy.become(other.occupancy)
         self._expiry = other._expiry
         self._expiry.ask(self.occupancy.expires_s)
@@ -130,6 +141,18 @@ class Table:
         row = self._find(key)
         return 0 if row == ABSENT else self._admitted[row]
 
+    def created_s(self, key: EntryKey) -> float | None:
+        """Return when the answer under ``key`` was received, None when there is none."""
+        row = self._find(key)
+        return None if row == ABSENT else self._rows.created_s(row)
+
+    def neighbour(
+        self, key: EntryKey, similarity: float, asked_in: PartitionKey
+    ) -> Neighbour | None:
+        """Return the entry under ``key`` as one that is known to be near; None when it is gone."""
+        row = self._find(key)
+        return None if row == ABSENT else Neighbour(self._rows, row, similarity, asked_in)
+
     def keys_of(self, category: str | None = None) -> Iterator[EntryKey]:
         """Iterate over the keys of one category, or of all, in no order."""
         rows = self._rows
@@ -148,6 +171,7 @@ class Table:
         ``too_large`` for the ``occupancy``.
         """
         self.remove(entry.key)
+        self._last = None
         row = self._rows.put(entry)
         try:
             if vector is not None:
@@ -195,13 +219,29 @@ class Table:
 
         With a ``history``, ``k`` of other conversations at most stand among them.
         """
-        found = self._nearest(categories, partition, vector, k)
-        if history is not None:
-            own = {row for row, _ in found}
-            others = self._nearest(categories, history.partition, vector, k)
-            found += [near for near in others if near[0] not in own]
-            found.sort(key=_SIMILARITY, reverse=True)
+        found = self._searched(categories, partition, vector, k, history)
         return [(self._entry(row), similarity) for row, similarity in found]
+
+    def near(
+        self,
+        categories: Collection[str],
+        partition: PartitionKey,
+        vector: Vector,
+        k: int,
+        history: History | None = None,
+    ) -> list[Neighbour]:
+        """Return the same, each to be read before the next change.
+
+        Who asks again for the same ``vector`` before anything changed waits for no search: a miss
+        does so when its answer is stored.
+        """
+        asked = (categories, partition, k, history)
+        last = self._last
+        if last is None or last.vector() is not vector or last.asked != asked:
+            found = self._searched(categories, partition, vector, k, history)
+            last = self._last = _Search(ref(vector), asked, found)
+        rows = self._rows
+        return [Neighbour(rows, row, similarity, partition) for row, similarity in last.found]
 
     def indexes(self) -> Iterable[CategoryIndex]:
         """Return the indexes, for their maintenance."""
@@ -224,6 +264,22 @@ class Table:
     def _find(self, key: EntryKey) -> int:
         return self._row_of.find(hashed_bytes(key), partial(self._rows.has_key, key))
 
+    def _searched(
+        self,
+        categories: Collection[str],
+        partition: PartitionKey,
+        vector: Vector,
+        k: int,
+        history: History | None,
+    ) -> list[tuple[int, float]]:
+        found = self._nearest(categories, partition, vector, k)
+        if history is not None:
+            own = {row for row, _ in found}
+            others = self._nearest(categories, history.partition, vector, k)
+            found += [near for near in others if near[0] not in own]
+            found.sort(key=_SIMILARITY, reverse=True)
+        return found
+
     def _nearest(
         self, categories: Collection[str], partition: PartitionKey, vector: Vector, k: int
     ) -> list[tuple[int, float]]:
@@ -242,6 +298,7 @@ class Table:
         return index
 
     def _forget(self, row: int) -> Entry:
+        self._last = None
         entry = self._entry(row)
         self._row_of.discard(hashed_bytes(entry.key), row)
         self._admitted[row] = 0

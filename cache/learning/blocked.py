@@ -15,7 +15,7 @@ from typing import NewType
 from ..asking.fingerprint import Ask
 from ..asking.normal_form import nfc
 from ..asking.scope import digest
-from ..entries.entry_rows import Entry
+from ..entries.neighbour import Neighbour
 from ..ports import Clock, EntryKey, PartitionKey, Store
 from .notices import Notices
 
@@ -92,21 +92,17 @@ class Blocked:
             return True
         return bool(self._worded) and self.knows(pair(ask, stored))
 
-    def without(
-        self, ask: Ask, near: Sequence[tuple[Entry, float]]
-    ) -> Sequence[tuple[Entry, float]]:
+    def without(self, ask: Ask, near: Sequence[Neighbour]) -> Sequence[Neighbour]:
         """Return ``near`` less the entries that must not answer ``ask``."""
         if self._answers:
-            near = [item for item in near if not self.withdrawn(item[0].key, item[0].created_s)]
+            near = [one for one in near if not self.withdrawn(one.key, one.created_s)]
         if not self._worded:
             return near
         mine = wording(ask.partition, ask.call.prompt)
         if mine not in self._worded:
             return near
         return [
-            (entry, similarity)
-            for entry, similarity in near
-            if not self.knows(_joined(mine, wording(ask.partition, entry.prompt)))
+            one for one in near if not self.knows(_joined(mine, wording(ask.partition, one.prompt)))
         ]
 
     async def send(self, store: Store) -> None:

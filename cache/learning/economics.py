@@ -112,9 +112,8 @@ class Economics:
 
     def _served(self, event: Served) -> None:
         totals = self._total(event.category)
-        if 0.0 <= event.upstream_s <= LONGEST_S:  # not so for NaN
-            totals.saved_s += event.upstream_s
         totals.saved_tokens += event.tokens
+        money = None
         if self._prices.table:
             money = self._cost(event.model, event.input_tokens, event.output_tokens)
             if money is None:
@@ -122,6 +121,10 @@ class Economics:
             else:
                 totals.priced += 1
                 totals.saved_money += money
+        if 0.0 <= event.upstream_s <= LONGEST_S:  # not so for NaN
+            totals.saved_s += event.upstream_s
+            if (account := self._accounts.get(event.category)) is not None:
+                account.given_again(event.upstream_s, money)
 
     def _answered(self, event: Answered) -> None:
         if event.complete and event.category:
@@ -162,9 +165,9 @@ class Economics:
             "misses": totals.misses,
             "hit_rate": _rate(account.rate),
             "lookup_s": account.lookup_s,
-            "answer_s": account.answer_s.value,
+            "answer_s": account.model_s,
             "fetch_s": account.fetch_mean_s,
-            "answer_money": account.answer_cost.value,
+            "answer_money": account.model_cost,
             "in_time": _verdict(account, account.needed),
             "in_money": _verdict(account, money),
             "probed": self._passed_over(account),

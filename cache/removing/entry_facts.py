@@ -26,10 +26,10 @@ def of_payload(key: EntryKey, payload: Payload, ask: Ask | None = None) -> Facts
     )
 
 
-def of_record(key: EntryKey, record: IndexRecord, embedder: Embedder) -> Facts:
-    """Return what is known of an entry of the store."""
+def of_record(key: EntryKey, record: IndexRecord, embedder: Embedder | None = None) -> Facts:
+    """Return what is known of an entry of the store; of its vector only who has the embedder."""
     vector = None
-    if record.embedder == embedder.identity:
+    if embedder is not None and record.embedder == embedder.identity:
         try:
             vector = record.decoded_vector(embedder.dim)
         except CorruptRecord:

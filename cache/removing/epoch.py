@@ -20,14 +20,17 @@ PATIENCE_S = 0.05
 TRIES = 3
 
 
-async def follow_epoch(engine: Engine) -> bool:
+async def follow_epoch(engine: Engine, *, make_room: bool = False) -> bool:
     """Read what is invalidated, and put the store's epoch in force; say whether it is another.
 
-    Then memory is empty. Raises ``StoreError``.
+    Then memory is empty. Raises ``StoreError``. ``make_room``: see ``Invalidated.begin``.
     """
     drawn = secrets.token_bytes(16)
     claimed = await engine.store.claim("epoch", drawn)
     known = engine.invalidated
+    if known.all_due:
+        await known.begin(engine.store, make_room=make_room)
+        known.all_due = False
     await known.read(engine.store)
     for _ in range(0 if claimed == drawn else TRIES):
         if known.generation:
@@ -40,7 +43,22 @@ async def follow_epoch(engine: Engine) -> bool:
     epoch = digest(b"epoch", claimed, known.generation.encode())
     if epoch == engine.epoch:
         return False
+    _leave(engine)
     engine.epoch = epoch
-    engine.memory.clear()
-    engine.flights.close()
     return True
+
+
+def leave_epoch(engine: Engine) -> None:
+    """Serve nothing any more until the store has begun another epoch, which ``follow_epoch`` does.
+
+    So that nothing of before is served whatever becomes of the store.
+    """
+    engine.invalidated.all_due = True
+    _leave(engine)
+
+
+def _leave(engine: Engine) -> None:
+    engine.epoch = None
+    engine.memory.clear()
+    engine.memory.fetches.overtake_all(removed=True)
+    engine.flights.close()

@@ -13,63 +13,24 @@ An erasure is an invalidation of what one subject asked, and says that no byte i
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import replace
 
-from ...policies.selecting import PART_BYTES, Facts, Selector, condition
+from ...policies.selecting import Facts
 from ..asking.fingerprint import Ask
 from ..entries.entry import IndexRecord, Payload
 from ..errors import EmbedderError
 from ..ports import Clock, Embedder, EntryKey, News, Store, Vector
-from .entry_facts import of_payload, of_record
+from .entry_facts import of_payload
+from .in_force import EMPTY, InForce, Known, arranged
 from .invalidation import GENERATION, LEDGER, Invalidation, Told, parsed
 from .tally import Tally
 
 LIMIT = 200  # of those that are looked at one by one; further ones begin a new generation
-LIMIT_OF_ONE = 10_000  # of those that name one entry or one subject: found by its digest
-
-Known = frozenset[bytes]  # ids
-NOTHING: Known = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """The invalidations of one moment."""
-
-    of_one: dict[bytes, tuple[Invalidation, ...]]  # by key, or by whose it is
-    others: tuple[Invalidation, ...]
-    known: Known
-
-    def __bool__(self) -> bool:
-        return bool(self.known)
-
-    def covers(self, facts: Facts, after: Collection[bytes]) -> bool | None:
-        """Say whether one covers the entry; None = only vectors can tell."""
-        doubt = False
-        for one in self._about(facts):
-            verdict = one.covers(facts, after)
-            if verdict:
-                return True
-            doubt |= verdict is None
-        return None if doubt else False
-
-    def naming(self, facts: Facts) -> Iterator[bytes]:
-        """Yield the ids of those that name the entry, or may."""
-        return (one.id for one in self._about(facts) if one.condition.holds(facts) is not False)
-
-    def _about(self, facts: Facts) -> Iterable[Invalidation]:
-        if facts.whose is None:
-            return (*chain.from_iterable(self.of_one.values()), *self.others)
-        of_key, of_subject = self.of_one.get(facts.key), self.of_one.get(facts.whose[:PART_BYTES])
-        if of_key is None and of_subject is None:
-            return self.others
-        return (*(of_key or ()), *(of_subject or ()), *self.others)
-
-
-EMPTY = InForce({}, (), NOTHING)
+LIMIT_OF_ONE = 10_000  # of those for one entry or one caller: found by its digest
 
 
 class Invalidated:
@@ -89,11 +50,14 @@ class Invalidated:
         self._kept: dict[bytes, Invalidation] = {}
         self._unsent: dict[bytes, list[str]] = {}  # with the names that it makes superfluous
         self._under: dict[bytes, str] = {}  # the generation in which the store was known to have it
+        self._names: dict[str, Told | None] = {}  # of the ledger when it was last read
+        self._due_s = 0.0  # when to look at the same names again
         self._over: set[str] = set()  # generations that have ended
         self._present: AbstractSet[str] = set()  # those that the store had when it was last read
         self.generation = ""  # "" = not known yet
         self.in_force = EMPTY
         self.due = False  # the store still has something that is covered
+        self.all_due = False  # the store has yet to begin another generation
         self.erasing_due = False  # something may still be left of what was erased, here too
         self.scrub_due = False  # what was deleted from the store may still be readable
         self.copies: list[Callable[[], Awaitable[None]]] = []  # each deletes what else was kept
@@ -112,10 +76,10 @@ class Invalidated:
         """Return the ids of those that erase."""
         return frozenset(one.id for one in self._kept.values() if one.erases)
 
-    def has_room(self, selector: Selector) -> bool:
-        """Say whether one more like this can be noted."""
+    def has_room(self, one: Invalidation) -> bool:
+        """Say whether ``one`` more can be noted."""
         single = sum(map(len, self.in_force.of_one.values()))
-        if _sole(selector) is not None:
+        if one.sole is not None:
             return single < LIMIT_OF_ONE
         return len(self._kept) - single < LIMIT
 
@@ -133,6 +97,11 @@ class Invalidated:
         self._kept[one.id] = one
         self._unsent[one.id] = [other.name for other in outdone]
         return self._arrange()
+
+    def tell(self, gone: Sequence[Facts]) -> None:
+        """Count what goes, for those who asked for it."""
+        for tally in self.tallies:
+            tally.add(gone)
 
     async def send(self, store: Store) -> None:
         """Tell ``store`` what is new. Raises ``StoreError``; the next call tells it then."""
@@ -158,7 +127,14 @@ class Invalidated:
     async def _read(self, store: Store) -> None:
         names = await store.counts(LEDGER)
         now_s = self._clock()
-        found = [one for name in names if (one := parsed(name)) is not None]
+        if names.keys() == self._names.keys() and now_s < self._due_s:
+            await self.send(store)
+            return
+        self._due_s = 0.0  # until this is done
+        self._names = {
+            name: self._names[name] if name in self._names else parsed(name) for name in names
+        }
+        found = [one for one in self._names.values() if one is not None]
         told = {one.id: one for one in found if one.expires_s > now_s}
         fresh = [await self._ready(one) for one in told.values() if self._lacks(one)]
         self._kept.update((one.id, one) for one in fresh)
@@ -170,9 +146,11 @@ class Invalidated:
         for known in self._kept.keys() & self._under.keys() - told.keys():
             self._unsent.setdefault(known, [])  # the store has lost it
         await self.send(store)
-        expired = [name for name in names if (one := parsed(name)) and one.expires_s <= now_s]
+        expired = [name for name, one in self._names.items() if one and one.expires_s <= now_s]
         if expired:
             await store.uncount(LEDGER, expired)
+        lacking = not self.generation or any(self._lacks(one) for one in told.values())
+        self._due_s = 0.0 if lacking else min((one.expires_s for one in found), default=math.inf)
 
     async def begin(self, store: Store, *, make_room: bool = False) -> None:
         """Begin a new generation: what was asked before is out of reach.
@@ -207,7 +185,7 @@ class Invalidated:
         """Say whether an entry of the store is gone; in doubt it is looked at when fetched."""
         if not self.in_force:
             return False
-        facts = of_record(key, record, self._embedder)
+        facts = self.in_force.facts_of(key, record, self._embedder)
         return self.in_force.covers(facts, record.after) is True
 
     def may_cover(self, key: EntryKey, payload: Payload, ask: Ask) -> bool:
@@ -261,36 +239,14 @@ class Invalidated:
                 vector = await self._embedder.embed(told.selector.like)
             except EmbedderError:
                 vector = None  # until the next reading, any entry may be like it
-        try:
-            made = condition(told.selector, vector)
-        except ValueError:  # of another version: then it names everything
-            made = condition(Selector())
-        return Invalidation(told.id, told.expires_s, made, told.erases)
+        return told.ready(vector)
 
     def _arrange(self) -> list[Facts]:
         """Put what is kept in force, all of it in one step with dropping what that covers."""
         before = self.in_force.known
-        self.in_force = _arranged(self._kept.values())
+        self.in_force = arranged(self._kept.values())
         fresh = [one for known, one in self._kept.items() if known not in before]
-        return self._drop(_arranged(fresh)) if fresh else []
-
-
-def _arranged(kept: Iterable[Invalidation]) -> InForce:
-    single: dict[bytes, list[Invalidation]] = {}
-    others, known = [], []
-    for one in kept:
-        known.append(one.id)
-        sole = _sole(one.selector)
-        (others if sole is None else single.setdefault(sole, [])).append(one)
-    of_one = {digest: tuple(some) for digest, some in single.items()}
-    return InForce(of_one, tuple(others), frozenset(known))
-
-
-def _sole(selector: Selector) -> bytes | None:
-    """Return the digest of the only entry or caller that is named, with nothing else."""
-    named = (*selector.entries, *selector.whose)
-    alone = Selector(entries=selector.entries) == selector or Selector(whose=named) == selector
-    return bytes.fromhex(named[0])[:PART_BYTES] if alone and len(named) == 1 else None
+        return self._drop(arranged(fresh)) if fresh else []
 
 
 def _erases(name: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ...policies.selecting import Condition, Facts, Selector, condition
+from ...policies.selecting import PART_BYTES, Condition, Facts, Selector, condition
 from ..ports import Vector
 
 LEDGER = "invalidated"
@@ -49,6 +49,12 @@ class Invalidation:
         text = _encoder.encode(self.selector).decode()
         return f"{self.id.hex()}@{int(self.expires_s)}{'!' if self.erases else '|'}{text}"
 
+    @property
+    def sole(self) -> bytes | None:
+        """Return the digest of the entry, or of the caller, without which none is meant."""
+        named = self.selector.entries or self.selector.whose
+        return bytes.fromhex(named[0])[:PART_BYTES] if len(named) == 1 else None
+
     def covers(self, facts: Facts, after: Iterable[bytes]) -> bool | None:
         """Say whether the entry is gone; None = only vectors can tell."""
         return False if self.id in after else self.condition.holds(facts)
@@ -56,6 +62,8 @@ class Invalidation:
     def outdoes(self, other: Invalidation) -> bool:
         """Say whether whatever ``other`` names, this one does too, and as thoroughly."""
         mine, theirs = self.selector, other.selector
+        if (mine.entries, mine.whose) != (theirs.entries, theirs.whose):  # most differ here
+            return False
         if mine.apart_from_age != theirs.apart_from_age or other.erases > self.erases:
             return False
         return not mine.created_before_s or 0 < theirs.created_before_s <= mine.created_before_s
@@ -69,6 +77,14 @@ class Told:
     expires_s: float
     selector: Selector
     erases: bool
+
+    def ready(self, vector: Vector | None) -> Invalidation:
+        """Return it ready to be asked; ``vector`` is that of what it says of likeness."""
+        try:
+            made = condition(self.selector, vector)
+        except ValueError:  # of another version: then it names everything
+            made = condition(Selector())
+        return Invalidation(self.id, self.expires_s, made, self.erases)
 
 
 def new(

@@ -11,7 +11,7 @@ from ..engine import Engine
 from ..ports import EntryKey
 from .looking import look, take
 
-NEWEST = 100_000  # admissions of the log that are taken in first
+NEWEST = 10_000  # admissions of the log that are taken in first; they are read twice
 BATCH = 64  # records taken in before other work gets its turn
 
 

@@ -111,8 +111,8 @@ class Follower:
     async def step(self) -> None:
         """Wait for changes and carry them out. Raises ``StoreError``; then they are read anew."""
         log, unheard = self.engine.store.changes, self.engine.memory.writer.unheard
-        written = unheard.now()
-        found = await log.since(self._position, LIMIT, WAIT_S)
+        written, asked_s = unheard.now(), self.monotonic()
+        found = await log.since(self._position, LIMIT, self._wait_s())
         if isinstance(found, Gap):
             await self._bridge(found)
             return
@@ -131,6 +131,14 @@ class Follower:
         if len(found) < LIMIT:
             self._pending = 0
             self._level_s = self.monotonic()
+            if self.engine.level is not None:
+                self.engine.level.heard_s = asked_s
+
+    def _wait_s(self) -> float:
+        level = self.engine.level
+        if level is None:
+            return WAIT_S
+        return min(WAIT_S, level.look_every_s) if level.is_good() else 0.0
 
     async def _bridge(self, gap: Gap) -> None:
         position = await self.engine.store.changes.latest()

@@ -53,13 +53,9 @@ def take(engine: Engine, key: EntryKey, data: bytes, *, if_new: bool = False) ->
 
 def wanted(engine: Engine, key: EntryKey, record: IndexRecord) -> bool:
     """Say whether a record of the store may be taken in; note what is to be swept."""
-    if engine.erased.covers_record(record):
-        engine.erased.due = True  # a write that came too late
-    elif engine.invalidated.covers_record(key, record):
-        engine.invalidated.due = True
-    else:
-        return True
-    return False
+    covered = engine.invalidated.covers_record(key, record)
+    engine.invalidated.due |= covered  # a write that came too late, or one that nobody removed
+    return not covered
 
 
 async def _look(engine: Engine, keys: Sequence[EntryKey]) -> set[EntryKey]:

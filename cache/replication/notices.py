@@ -17,7 +17,6 @@ def readers_of(engine: Engine, epoch: Read) -> Mapping[bytes, Read]:
     blocked = partial(engine.blocked.read, engine.store)
     return {
         EPOCH: epoch,
-        b"erased": partial(engine.erased.read, engine.store),
         b"blocked": blocked,
         b"withdrawn": blocked,
         INVALIDATED.encode(): epoch,  # it reads both

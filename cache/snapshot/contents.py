@@ -16,6 +16,8 @@ from ..stores.sealing import Keys
 from .file_format import FileSink, FileSource
 from .sections import Source, Unusable, put_facts, take_facts
 
+OLDEST_S = 30 * 86_400.0  # erasures since then are still known
+SKEW_S = 3600.0  # of the clocks of two machines
 _PACKAGES = ("kindcache", "hnswlib", "usearch")
 
 
@@ -32,13 +34,16 @@ class Facts:
     """Of what and when a snapshot was taken."""
 
     made_by: str
+    made_s: float
     epoch: bytes
     embedder: str
     position: Position  # all changes of the store up to here are in it
     erasures: list[bytes]  # those that were known
     invalidations: list[bytes]  # and these
 
-    def check(self, epoch: bytes | None, embedder: str, erasures: Iterable[bytes]) -> None:
+    def check(
+        self, epoch: bytes | None, embedder: str, erasures: Iterable[bytes], now_s: float
+    ) -> None:
         """Raise ``Unusable`` when what was taken is not of what is there now."""
         if self.made_by != made_by():
             raise Unusable("OtherVersion")
@@ -46,6 +51,8 @@ class Facts:
             raise Unusable("OtherEpoch")
         if self.embedder != embedder:
             raise Unusable("OtherEmbedder")
+        if not -SKEW_S <= now_s - self.made_s <= OLDEST_S:
+            raise Unusable("TooOld")
         if not set(self.erasures).issuperset(erasures):
             raise Unusable("Erased")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..entries.entry import IndexRecord, decode_record
+from ..entries.entry import IndexRecord
+from ..entries.listing import decoded, records_in
 from ..entries.memory import Memory
 from ..errors import CorruptRecord
 from ..ports import EntryKey, Gap, Position, Store
@@ -39,11 +39,9 @@ class Following:
     async def compare(self) -> None:
         """Have all that the store lists, and nothing else. About 30 us a record."""
         listed: set[EntryKey] = set()
-        async for key, data in self.store.records():
+        async for key, record in records_in(self.store):
             listed.add(key)
-            self._settle(key, data, again=False)
-            if len(listed) % AT_ONCE == 0:
-                await asyncio.sleep(0)
+            self._settle(key, record, again=False)
         table = self.staged.table
         for key in set(table.keys_of()) - listed:
             table.remove(key)
@@ -54,11 +52,11 @@ class Following:
             some = waiting[start : start + AT_ONCE]
             records = await self.store.records_of(some)
             for key in some:
-                self._settle(key, records.get(key), again=True)
+                self._settle(key, decoded(records.get(key)), again=True)
 
-    def _settle(self, key: EntryKey, data: bytes | None, *, again: bool) -> None:
+    def _settle(self, key: EntryKey, record: IndexRecord | None, *, again: bool) -> None:
         """Have what the store has under ``key``; ``again`` also where it looks the same."""
-        table, record = self.staged.table, _read(data)
+        table = self.staged.table
         known = table.get(key)
         if record is None or not self.wanted(key, record):
             table.remove(key)
@@ -66,10 +64,3 @@ class Following:
             table.remove(key)
             with suppress(CorruptRecord):
                 self.staged.adopt(key, record)
-
-
-def _read(data: bytes | None) -> IndexRecord | None:
-    try:
-        return None if data is None else decode_record(data)
-    except CorruptRecord:
-        return None  # of no use to anyone

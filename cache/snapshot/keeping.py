@@ -7,6 +7,7 @@ and whatever keeps it from being used costs time, nothing else.
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,7 +48,7 @@ class Snapshots:
         self._child: Child | None = None
         self._taken: tuple[int, int] | None = None  # what was held then
         self.position: Position | None = None
-        engine.erased.copies.append(self.drop)
+        engine.invalidated.copies.append(self.drop)
 
     def __repr__(self) -> str:
         return f"<Snapshots {self._path}>"
@@ -70,7 +71,9 @@ class Snapshots:
         The loop stands still for as long as forking takes.
         """
         held, facts = self._engine.memory.table.version, self._facts()
-        idle = self._child is None and self._taken != held and not self._engine.erased.due
+        idle = (
+            self._child is None and self._taken != held and not self._engine.invalidated.erasing_due
+        )
         if not self._writes or not idle or facts is None:
             return False
         drops, done = self._drops, False
@@ -139,7 +142,7 @@ class Snapshots:
             return False
         except Unusable as exc:
             self._failed("snapshot.load", exc.why)
-            if exc.why in {"Erased", "OtherEncryption"}:
+            if exc.why in {"Erased", "TooOld", "OtherEncryption"}:
                 await self.drop()
         except OSError as exc:
             self._failed("snapshot.load", type(exc).__name__)
@@ -148,7 +151,9 @@ class Snapshots:
     async def _restored(self, wanted: Wanted) -> bool:
         engine, drops = self._engine, self._drops
         table, staged = engine.memory.table, engine.memory.table.emptied()
-        facts = await asyncio.to_thread(self._read, staged, engine.epoch, engine.erased.marks())
+        facts = await asyncio.to_thread(
+            self._read, staged, engine.epoch, engine.invalidated.erasures
+        )
         following = Following(engine.store, replace(engine.memory, table=staged), wanted)
         reached = await following.catch_up(facts.position)
         if reached is None:
@@ -167,7 +172,8 @@ class Snapshots:
 
     def _read(self, staged: Table, epoch: bytes | None, erasures: frozenset[bytes]) -> Facts:
         with opened(self._path, self._form) as (facts, source):
-            facts.check(epoch, self._engine.memory.embedder.identity, erasures)
+            engine = self._engine
+            facts.check(epoch, engine.memory.embedder.identity, erasures, engine.clock())
             fill(staged, source)
             return facts
 
@@ -177,10 +183,11 @@ class Snapshots:
             return None
         return Facts(
             made_by=made_by(),
+            made_s=engine.clock(),
             epoch=engine.epoch,
             embedder=engine.memory.embedder.identity,
             position=self.position,
-            erasures=sorted(engine.erased.marks()),
+            erasures=sorted(engine.invalidated.erasures),
             invalidations=sorted(engine.invalidated.known),
         )
 
@@ -188,7 +195,7 @@ class Snapshots:
         return self._path.with_name(f".{self._path.name}.{os.getpid()}")
 
     def _drafts(self) -> Iterator[Path]:
-        return self._path.parent.glob(f".{self._path.name}.*")
+        return self._path.parent.glob(f".{glob.escape(self._path.name)}.*")
 
     def _failed(self, stage: str, why: str) -> None:
         self._engine.observer.notify(Failed(stage, why))

@@ -15,9 +15,8 @@ from .sealing import Keys, Unreadable
 
 # What cannot be opened reads as this, which no decoder takes: a counted miss that drops the entry.
 UNREADABLE = b""
-INVALIDATED = "invalidated"  # the ledger of which names with text are sealed
+INVALIDATED = "invalidated"  # the ledger in whose names texts stand behind a bar
 SEALED = "sealed:"
-NAME_PLACE = b"invalidated"
 
 
 class SealedStore:
@@ -78,19 +77,18 @@ class SealedStore:
     async def count(self, ledger: str, amounts: Mapping[str, int]) -> None:
         """Add to counters, in the clear: a name that is encrypted anew cannot be counted up.
 
-        But for the names of invalidations, which may hold text, and of which no amount matters.
+        But for the texts in names of invalidations, of which no amount matters.
         """
         if ledger == INVALIDATED:
             amounts = {self._sealed_name(name): amount for name, amount in amounts.items()}
         await self._inner.count(ledger, amounts)
 
     async def counts(self, ledger: str) -> dict[str, int]:
-        """Return every counter of ``ledger`` whose name can be read."""
+        """Return every counter of ``ledger``; a text that no key here opens stays sealed."""
         counts = await self._inner.counts(ledger)
         if ledger != INVALIDATED:
             return counts
-        opened = ((self._opened_name(name), amount) for name, amount in counts.items())
-        return {name: amount for name, amount in opened if name}
+        return {self._opened_name(name): amount for name, amount in counts.items()}
 
     async def uncount(self, ledger: str, names: Collection[str]) -> None:
         """Drop counters; absent names are not an error."""
@@ -112,25 +110,33 @@ class SealedStore:
         await self._inner.aclose()
 
     def _sealed_name(self, name: str) -> str:
-        """Return a name as it is kept; what has no selector is a random number, and no secret."""
-        if "|" not in name:
+        """Return a name as it is kept."""
+        head, bar, text = name.partition("|")
+        if not bar or text.startswith(SEALED):
             return name
-        return SEALED + b64encode(self._keys.seal(name.encode(), NAME_PLACE)).decode()
+        sealed = self._keys.seal(text.encode(), _name_place(head))
+        return f"{head}|{SEALED}{b64encode(sealed).decode()}"
 
     def _opened_name(self, name: str) -> str:
-        """Return a name in the clear, as it is where it was never sealed; empty = unreadable."""
-        if not name.startswith(SEALED):
+        """Return a name in the clear, where it can be opened, or was never sealed."""
+        head, _, text = name.partition("|")
+        if not text.startswith(SEALED):
             return name
         try:
-            return self._keys.open(b64decode(name[len(SEALED) :]), NAME_PLACE).decode()
+            opened = self._keys.open(b64decode(text[len(SEALED) :]), _name_place(head))
+            return f"{head}|{opened.decode()}"
         except (Unreadable, ValueError):
-            return ""
+            return name
 
     def _opened(self, sealed: bytes, place: bytes) -> bytes:
         try:
             return self._keys.open(sealed, place)
         except Unreadable:
             return UNREADABLE
+
+
+def _name_place(head: str) -> bytes:
+    return b"invalidated" + head.encode()
 
 
 def _payload_place(key: EntryKey) -> bytes:

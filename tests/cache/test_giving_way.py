@@ -10,7 +10,7 @@ import pytest
 
 from kindcache.cache.embedders.batching import Batcher
 from kindcache.cache.embedders.hashing import HashingEncoder
-from kindcache.cache.giving_way import NICER, give_way
+from kindcache.cache.giving_way import NICER, NOBODY_WAITS, give_way
 from kindcache.cache.scorers.threaded import ThreadedScorer
 from kindcache.policies.fusion import Fusion
 
@@ -34,6 +34,13 @@ async def test_only_the_thread_that_asks_gives_way() -> None:
     thread.join()
     assert found == [before + LOWER]
     assert priority() == before
+
+
+async def test_models_keep_a_share_beside_others_that_compute() -> None:
+    """A step is worth a factor of 1.25 or so."""
+    left = 1.25**-NICER
+    assert left / (1 + left) >= 0.2  # of a core that one other thread keeps busy
+    assert NOBODY_WAITS > NICER
 
 
 async def test_the_encoder_computes_at_a_lower_priority() -> None:

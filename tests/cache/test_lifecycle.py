@@ -21,9 +21,10 @@ from kindcache.cache.engine import Engine
 from kindcache.cache.entries.entry import decode_record, encode
 from kindcache.cache.errors import StartupError, StoreError
 from kindcache.cache.events import Failed, Removed
+from kindcache.cache.examples import Example, Examples
 from kindcache.cache.index.build import Build
 from kindcache.cache.index.category import CategoryIndex
-from kindcache.cache.lifecycle import Example, Lifecycle
+from kindcache.cache.lifecycle import Lifecycle
 from kindcache.cache.outcome import Aside, Lead
 from kindcache.cache.ports import Embedder, EntryKey
 from kindcache.cache.replication.filling import BATCH
@@ -80,7 +81,7 @@ def made(
 ) -> Cache:
     engine, seen = small_engine(clock, store, embedder or batcher(), **options)
     engine.epoch, engine.learnt = None, False
-    lifecycle = Lifecycle(engine, examples, min_similarity=0.4, margin=0.05)
+    lifecycle = Lifecycle(engine, Examples(tuple(examples), 0.4, 0.05))
     return Cache(engine, lifecycle, seen)
 
 

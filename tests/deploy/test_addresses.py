@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def test_probes_ask_for_paths_that_there_are(container: dict[str, Any]) -> None:
     assert checked in PROBES
 
 
-def test_variables_are_those_that_are_read(compose: dict[str, Any]) -> None:
+def test_variables_are_those_that_are_read(compose: dict[str, Any], pod: dict[str, Any]) -> None:
+    assert pod["enableServiceLinks"] is False  # it would add KINDCACHE_PORT and others
     known = {VARIABLE, UPSTREAM_VARIABLE, CONFIG_VARIABLE, HttpSettings().admin_token_env}
     for path in (file for file in DEPLOY.rglob("*") if file.is_file()):
         text = path.read_text(encoding="utf-8")
@@ -164,3 +166,21 @@ def test_redis_starts_with_the_settings_that_are_given_to_it(
     server.options = {name.removeprefix("--"): value for name, value in pairs}
     server.start()
     server.stop()
+
+
+def test_a_redis_that_answers_with_an_error_is_not_ready(
+    compose: dict[str, Any], manifests: dict[str, Any], tmp_path: Path
+) -> None:
+    """As one does that still loads; this one wants a password."""
+    (container,) = manifests["StatefulSet/redis"]["spec"]["template"]["spec"]["containers"]
+    (cli, *words) = container["readinessProbe"]["exec"]["command"]
+    assert compose["services"]["redis"]["healthcheck"]["test"] == ["CMD", cli, *words]
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        probe = [cli, "-u", server.url, *words]
+        assert subprocess.run(probe, check=False, capture_output=True).returncode == 0
+        subprocess.run([cli, "-u", server.url, "config", "set", "requirepass", "x"], check=True)
+        assert subprocess.run(probe, check=False, capture_output=True).returncode != 0
+    finally:
+        server.stop()

@@ -26,6 +26,7 @@ def cached(
     clock: Clock = time.time,
     monotonic: Clock = time.monotonic,
     environ: Mapping[str, str] | None = None,
+    snapshots: bool = True,
 ) -> KindcacheMiddleware:
     """Return the middleware over ``app``: hashing embedder, memory store and guards alone, unless
     ``config`` names others."""
@@ -45,6 +46,7 @@ def cached(
             environ=environ or SECRET,
             clock=clock,
             monotonic=monotonic,
+            snapshots=snapshots,
         )
 
     return KindcacheMiddleware(app, loads(yaml.safe_dump(values), "test.yaml"), build=make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,26 @@ async def test_an_entry_is_removed_by_the_id_that_its_hits_carry(
     assert removed.json() == {"removed": 1}
     assert after.header("x-cache") == "MISS"
     assert bad.status == 400
+
+
+async def test_caches_that_hold_the_same_have_the_same_digest(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    config = {"store": {"url": f"sqlite:///{tmp_path}/kc.db"}}
+    digests = []
+    async with AsgiDriver(proxied(upstream.base_url, config, environ=ENVIRON)) as driver:
+        for prompt in ("Hello", "Another one"):
+            await driver.chat(prompt, headers=KEY)
+            told = await driver.request("GET", "/_cache/digest", headers=ADMIN)
+            digests.append(told.json())
+        await driver.app.service.engine.memory.writer.drain()
+    async with AsgiDriver(proxied(upstream.base_url, config, environ=ENVIRON)) as again:
+        while not again.app.service.lifecycle.loaded:
+            await asyncio.sleep(0.005)
+        digests.append((await again.request("GET", "/_cache/digest", headers=ADMIN)).json())
+    assert [one["entries"] for one in digests] == [1, 2, 2]
+    assert digests[0]["digest"] != digests[1]["digest"]
+    assert digests[1] == digests[2]
 
 
 @pytest.mark.parametrize(

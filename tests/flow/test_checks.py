@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,10 @@ from kindcache.adapters.middleware import KindcacheMiddleware
 from kindcache.adapters.upstream.app import UpstreamApp
 from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.ports import EntryKey
-from kindcache.cache.removing.erased import Subject
-from kindcache.cache.removing.erasing import erase
+from kindcache.cache.removing.invalidating import erase, invalidate
+from kindcache.cache.removing.subject import Subject
 from kindcache.config.load import loads
+from kindcache.policies.selecting import Selector
 from tests.conftest import FakeClock
 from tests.drivers import (
     AsgiDriver,
@@ -181,6 +183,26 @@ async def test_what_was_erased_meanwhile_is_not_stored_by_a_check(
         kept = [decode_record(record).prompt async for _, record in engine.store.records()]
         assert not {ASKED, REWORDED} & set(kept)
     assert len([call for call in checks(upstream) if call.prompt == REWORDED]) == (not waiting)
+
+
+async def test_a_check_that_asked_before_an_invalidation_stores_nothing_that_it_names(
+    upstream: ScriptedUpstream,
+) -> None:
+    gate = Gate("the check's answer")
+    upstream.script = answers("Paris.", "Take the bus to the station at noon.", gate=gate)
+    app = checking(upstream)
+    async with AsgiDriver(app) as driver:
+        assert app.service is not None
+        engine = app.service.engine
+        await hit(driver)
+        await upstream.request(1)
+        # It names the wording that was asked, and not the one that is stored.
+        await invalidate(engine, Selector(pattern=re.escape(REWORDED) + "$"), None)
+        gate.open()
+        await settled(app)
+        await engine.memory.writer.drain()
+        kept = [decode_record(record).prompt async for _, record in engine.store.records()]
+    assert kept == [ASKED]
 
 
 async def test_the_caller_neither_waits_for_the_check_nor_ends_it_by_leaving(

@@ -219,6 +219,7 @@ async def test_wrong_is_final(upstream: ScriptedUpstream) -> None:
     [
         b"",
         b"{",
+        b'{"hit": "x", "verdict": "wrong", "more": ' + b"[" * 3000,
         b"[]",
         b"\xff",
         {"hit": "x"},

@@ -133,6 +133,7 @@ async def test_conditions_are_met_together(upstream: ScriptedUpstream) -> None:
     [
         (b"", "a JSON object"),
         (b"[]", "a JSON object"),
+        (b"[" * 60_000, "a JSON object"),
         (b"{}", '{"all": true}'),
         ({"category": None}, '{"all": true}'),
         ({"dry_run": True}, '{"all": true}'),

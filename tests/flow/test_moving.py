@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from kindcache.adapters.commands.export import ExportOptions, export
 from kindcache.adapters.commands.import_ import ImportOptions, Stopped, import_
+from kindcache.adapters.moving.codes import line_key, signed
 from kindcache.adapters.moving.importing import ImportRefused
 from kindcache.cache.errors import StartupError
 from tests.drivers import AsgiDriver, ScriptedUpstream
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 ADMIN = {"authorization": "Bearer root-token"}
 ENVIRON = SECRET | {"KINDCACHE_ADMIN_TOKEN": "root-token", "KINDCACHE_KEYS": "0c" * 32}
+MOVED_SECRET = SECRET["KINDCACHE_SECRET"].encode()
 BOB = {"authorization": "Bearer bob"}
 FRANCE = "What is the capital city of France?"
 SAME = "What is the capital city of France"
@@ -69,8 +72,18 @@ class Mover:
         return [json.loads(line) for line in self.file.read_text().splitlines()]
 
     def write(self, *lines: Any) -> None:
-        texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+        """Write lines; those of an export with the codes that whoever has the secret can make."""
+        epoch = b64decode(lines[0].get("epoch", "")) if isinstance(lines[0], dict) else b""
+        texts = [line if isinstance(line, str) else _text(line, epoch) for line in lines]
         self.file.write_text("\n".join(texts) + "\n")
+
+
+def _text(line: dict[str, Any], epoch: bytes) -> str:
+    text = json.dumps({name: value for name, value in line.items() if name != "code"})
+    if "kindcache" not in line:
+        return text
+    key = line_key(MOVED_SECRET, b"" if line["kindcache"] == "export" else epoch)
+    return signed(text.encode(), key).decode().strip()
 
 
 @pytest.fixture
@@ -219,8 +232,11 @@ async def test_what_was_erased_or_invalidated_does_not_come_back(
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ("{", "not JSON"),
-        ("\x00\xff", "not JSON"),
+        ("{", "not as an export"),
+        ("\x00\xff", "not as an export"),
+        ("[" * 60_000, "not as an export"),
+        ("another's", "not as an export"),
+        ("another epoch", "not as an export"),
         ({"kindcache": "entry"}, "missing required field"),
         ({"kindcache": "entry", "key": "AAAA", "record": 3, "payload": {}}, "Expected `object`"),
         ("short key", "have 16 bytes"),
@@ -243,6 +259,10 @@ async def test_a_bad_line_is_named_and_those_before_it_are_kept(
         bad = first | {"key": "AAAA"}
     elif bad == "other times":
         bad = first | {"record": first["record"] | {"created_s": 1.0}}
+    elif bad == "another's":  # his answer under my key
+        bad = mover.file.read_text().splitlines()[2].replace(second["key"], first["key"])
+    elif bad == "another epoch":
+        bad = _text(second, b"another")
     mover.write(header, first, "", bad, second)
     with pytest.raises(Stopped, match=rf"moved.jsonl:4: .*{told}") as caught:
         await mover.take(there)
@@ -262,6 +282,9 @@ async def test_a_file_of_another_version_and_a_store_that_is_not_there(
         await mover.take(configs("two"))
     with pytest.raises(StartupError, match="no such store"):
         await mover.export(configs("nowhere"))
+    mover.write('{"kindcache":' + "[" * 60_000)
+    with pytest.raises(Stopped, match=r"moved.jsonl:1: Object contains unknown"):
+        await mover.take(configs("two"), stdin="key", upstream="app")
     mover.file.unlink()
     with pytest.raises(Stopped, match="cannot be read"):
         await mover.take(configs("two"))
@@ -364,3 +387,25 @@ async def test_seeds_need_a_caller_and_an_upstream(
         await mover.take(configs("one"), "alice\n")
     with pytest.raises(Stopped, match="give nothing to callers without a credential"):
         await mover.take(configs("one"), shared=True, upstream="u")
+
+
+async def test_a_header_that_was_changed_takes_nothing(
+    upstream: ScriptedUpstream, configs: Callable[..., Config], mover: Mover
+) -> None:
+    here, there = configs("one"), configs("two")
+    await ask(upstream, here, FRANCE)
+    await mover.export(here)
+    header, entry = mover.file.read_text().splitlines()
+    mover.write(header.replace('"invalidated":[', '"invalidated":["all:00",'), entry)
+    with pytest.raises(Stopped, match=r"moved.jsonl:1: .*not as an export"):
+        await mover.take(there)
+
+
+async def test_stdin_cannot_have_both_questions_and_caller(
+    configs: Callable[..., Config], mover: Mover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = json.dumps(SEEDS[0]).encode() + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(2 * seed)))
+    options = ImportOptions(Path("-"), mover.written(configs("one")), environ=ENVIRON)
+    with pytest.raises(Stopped, match="stdin has the questions"):
+        await import_(options)

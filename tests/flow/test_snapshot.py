@@ -435,7 +435,60 @@ async def test_a_snapshot_is_taken_now_and_then(place: Place) -> None:
         await until(place.path.exists)
 
 
+async def test_one_process_writes_it_and_others_at_the_file_read_it(
+    place: Place, records_read: list[str]
+) -> None:
+    async with place.cache() as driver:
+        await driver.chat(FRANCE, headers=KEY)
+    written = place.path.stat()
+    draft = place.folder / f".{place.path.name}.1"
+    draft.write_bytes(b"another process is writing")
+    records_read.clear()
+    app = proxied(place.upstream.base_url, place.config, environ=ENVIRON, snapshots=False)
+    async with AsgiDriver(app) as driver:
+        await loaded(app)
+        assert records_read == []
+        assert (await driver.chat(SAME, headers=KEY)).header("x-cache") == "HIT"
+        await driver.chat("Something new", headers=KEY)
+        assert not await app.service.lifecycle.snapshots.take()
+        assert failures(driver) == []
+    assert place.path.stat() == written
+    assert draft.exists()
+    async with AsgiDriver(app := proxied(place.upstream.base_url, place.config, environ=ENVIRON)):
+        await loaded(app)
+        assert not draft.exists()
+
+
 def test_versions_are_part_of_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents.made_by()
     monkeypatch.setattr(contents, "version", lambda _name: "99")
     assert contents.made_by() != before
+
+
+@pytest.mark.parametrize("days", [31, -1])
+async def test_one_that_may_be_older_than_a_forgotten_erasure_is_deleted(
+    days: int, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = contents.Facts
+
+    def of_another_day(**fields: Any) -> Any:
+        return facts(**fields | {"made_s": fields["made_s"] - days * 86_400.0})
+
+    monkeypatch.setattr(keeping, "Facts", of_another_day)
+    async with place.cache() as driver:
+        await driver.chat(FRANCE, headers=KEY)
+        assert await take(driver)
+    monkeypatch.undo()
+    async with place.cache() as driver:
+        (line,) = failures(driver)
+        assert 'error="TooOld"' in line
+        assert not place.path.exists()
+
+
+async def test_drafts_are_found_whatever_the_name(place: Place) -> None:
+    place.path = place.folder / "kc[1]*.snapshot"
+    place.config["snapshot"] = {"path": str(place.path)}
+    place.folder.mkdir()
+    (place.folder / ".kc[1]*.snapshot.4711").write_bytes(b"a private matter")
+    async with place.cache():
+        assert b"private" not in place.bytes()

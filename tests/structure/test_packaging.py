@@ -10,13 +10,17 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 # Quick ones that reach every layer and all shipped data; whole apps run in tests/flow.
 RUN_ON_THE_WHEEL = ("config", "policies", "contract/test_dialect.py", "adapters/dialects", "flow")
+UNPINNED = {"pip", "wheel"}
 WHERE = "import kindcache.cache, kindcache; print(*kindcache.__path__, sep='\\n')"
 
 
@@ -95,6 +99,22 @@ def test_every_package_is_listed(
     listed = set(project["tool"]["setuptools"]["packages"])
     assert present - listed == set()
     assert {name for name in listed if not (root / Path(*name.split(".")[1:])).is_dir()} == set()
+
+
+def test_everything_that_is_installed_is_pinned(root: Path, project: Mapping[str, Any]) -> None:
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
+    extras = project["project"]["optional-dependencies"]
+    waiting = [*project["project"]["dependencies"], *extras["model"], *extras["dev"]]
+    names: set[str] = set()
+    while waiting:
+        wanted = Requirement(waiting.pop())
+        name = canonicalize_name(wanted.name)
+        needed = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        if needed and name not in names | UNPINNED:
+            names.add(name)
+            waiting += requires(name) or ()
+    assert names - pins == set()  # scripts/lock adds them
 
 
 def test_the_wheel_holds_every_file(root: Path, folders: Mapping[str, str], wheel: Path) -> None:

@@ -84,6 +84,12 @@ def test_the_table_says_how_sure_each_category_is() -> None:
     assert table(FOUND).startswith("degraded (store, embedder), index loaded: 125 entries, 5.1 MB")
 
 
+def test_of_several_workers_it_says_how_many_answered() -> None:
+    one = {"status": "ready", "entries": 125, "writes_waiting": 0}
+    told = FOUND | {"worker": 1, "workers": {"0": {"status": "no answer"}, "1": one}}
+    assert "; 1 of 2 workers answered, entries as worker 1 has" in table(told).splitlines()[0]
+
+
 @pytest.mark.parametrize(
     "found", [{}, {"evidence": 3, "entries_by_category": {}}, FOUND | {"evidence": []}]
 )

@@ -16,6 +16,7 @@ from kindcache.adapters.evaluation.evaluate import (
 )
 from kindcache.adapters.evaluation.pairs import Direction
 from kindcache.adapters.evaluation.tables import ALL, SUMMARY, Shown
+from tests.conftest import FakeClock
 
 PAIRS = """\
 {"id": "p-1", "q1": "where is my order", "q2": "where is my order now", "label": 1, "kind": "a|b"}
@@ -239,3 +240,12 @@ def test_progress_is_one_line_that_is_redrawn_on_terminals_only() -> None:
     file = io.StringIO()
     terminal(file, "run")(1000, 1000)
     assert not file.getvalue()
+
+
+def test_a_long_run_that_nobody_watches_is_heard_of_every_ten_seconds(clock: FakeClock) -> None:
+    file = io.StringIO()
+    progress = terminal(file, "run", clock)
+    for done in range(1, 1001):
+        clock.advance(0.025)
+        progress(done, 1000)
+    assert file.getvalue() == "run: 400 of 1,000\nrun: 800 of 1,000\n"

@@ -185,6 +185,21 @@ def test_the_example_log_is_one(files: Path, capsys: pytest.CaptureFixture[str])
     assert whole["policies"][0]["overall"]["hits"]["part"] > 50
 
 
+def test_who_reads_the_example_may_stop_early() -> None:
+    command = "from kindcache.adapters.cli import main; raise SystemExit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "simulate", "--example", "3000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["key"]
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141  # as a shell says of a program that a closed pipe ended
+
+
 @pytest.mark.parametrize(
     "options", [[], ["--log", "a", "--example", "3"], ["--example", "0"], ["--example", "many"]]
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kindcache.adapters.load_watch import LoadWatch
 from kindcache.adapters.simulation.outcome import Kind
 from tests.adapters.simulation.conftest import Simulate
 from tests.adapters.simulation.logs import POLICY, line
@@ -237,6 +238,23 @@ def test_load_relaxes_only_when_it_is_wanted(simulate: Simulate, *, under_load: 
     assert replayed.outcomes[-1].relaxed is under_load
     assert report.overall.relaxed == int(under_load)
     assert report.left_out == (() if under_load else ("`under_load`, but for `--under-load`",))
+
+
+def test_load_is_not_followed_through_years_of_silence(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[bool] = []
+    step = LoadWatch.step
+
+    def counted(watch: LoadWatch) -> bool:
+        steps.append(step(watch))
+        return steps[-1]
+
+    monkeypatch.setattr(LoadWatch, "step", counted)
+    lines = [line(after_s, TOWER, latency_s=1.0) for after_s in (0.0, 9e8, 9e8 + 10)]
+    _, replayed, _ = simulate(lines, RELAXING, under_load=True)
+    assert kinds(replayed) == [Kind.MISS, Kind.MISS, Kind.EXACT]
+    assert 10 < len(steps) < 10_000
 
 
 def test_what_a_policy_keeps_elsewhere_is_left_alone(simulate: Simulate, tmp_path: Path) -> None:

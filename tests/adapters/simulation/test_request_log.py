@@ -120,6 +120,12 @@ def test_not_utf_8(tmp_path: Path) -> None:
         read_log(path)
 
 
+def test_a_mark_of_byte_order_is_no_part_of_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"time": 1, "prompt": "hello"}\n')
+    assert [request.prompt for request in read_log(path).requests] == ["hello"]
+
+
 @pytest.mark.parametrize("text", ["", "\n\n"])
 def test_an_empty_log(tmp_path: Path, text: str) -> None:
     path = tmp_path / "log.jsonl"

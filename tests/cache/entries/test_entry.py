@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -146,6 +147,22 @@ def test_any_bytes_are_refused_as_corrupt(data: bytes) -> None:
     for junk in (data, bytes([VERSION]) + data, stored(data)):
         with pytest.raises(CorruptRecord):
             decode_payload(junk)
+
+
+def test_what_was_damaged_spoils_nothing_that_comes_after_it() -> None:
+    with pytest.raises(CorruptRecord):
+        decode_payload(encode(PAYLOAD)[:-1])
+    assert decode_payload(encode(PAYLOAD)) == PAYLOAD
+
+
+def test_threads_encode_and_decode_side_by_side() -> None:
+    values = [replace(PAYLOAD, prompt=chr(97 + n) * 50_000 + str(n)) for n in range(8)]
+
+    def back_and_forth(value: Payload) -> bool:
+        return all(decode_payload(encode(value)) == value for _ in range(20))
+
+    with ThreadPoolExecutor(len(values)) as threads:
+        assert all(threads.map(back_and_forth, values))
 
 
 def test_another_version_is_refused_by_name() -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from kindcache.cache.engine import Engine
 from kindcache.cache.entries.entry import IndexRecord, decode_payload, decode_record
-from kindcache.cache.entries.memory import candidate
 from kindcache.cache.errors import CorruptRecord
 from kindcache.cache.events import Removed
 from kindcache.cache.ports import EntryKey, Store
@@ -189,7 +188,10 @@ async def test_policies_may_know_of_a_candidate_what_the_entry_says(clock: FakeC
     async with running(clock) as at:
         await fill(at.engine, request("write code", directives=Directives(ttl_s=9.0)))
         (entry,) = at.engine.memory.table
-        seen = candidate(entry, 0.75, entry.partition)
+        near = at.engine.memory.table.neighbour(entry.key, 0.75, entry.partition)
+        assert near is not None
+        seen = near.read()
         assert (seen.key, seen.category, seen.prompt) == (entry.key, "code", "write code")
         assert (seen.similarity, seen.created_s, seen.ttl_s) == (0.75, clock(), 9.0)
-        assert seen.signature is entry.signature
+        assert seen.signature == entry.signature
+        assert (near.key, near.prompt) == (seen.key, seen.prompt)

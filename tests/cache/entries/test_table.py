@@ -240,6 +240,24 @@ def test_other_conversations_take_no_room_from_ones_own_and_none_comes_twice() -
     assert [s for _, s in near] == sorted((s for _, s in near), reverse=True)
 
 
+def test_what_is_near_is_searched_anew_after_each_change() -> None:
+    table = small_table()
+    asked = ROWS[0]  # the same each time: then it is remembered
+
+    def near() -> list[bytes]:
+        return [one.key for one in table.near(["code"], PLACES[0], asked, 5)]
+
+    first, second = entry(KEYS[1]), entry(KEYS[2])
+    table.admit(first, ROWS[0])
+    assert near() == near() == [first.key]
+    table.admit(second, ROWS[1])
+    assert near() == near() == [first.key, second.key]
+    table.remove(first.key)
+    assert near() == [second.key]
+    table.clear()
+    assert near() == []
+
+
 def test_an_unknown_category_has_no_neighbours() -> None:
     assert small_table().neighbours(["code"], PLACES[0], ROWS[0], 5) == []
 

@@ -64,6 +64,24 @@ def test_a_hit_to_the_letter_is_in_no_hit_rate_and_costs_no_lookup(clock: FakeCl
     assert known["in_time"]["pays"] == "unknown"
 
 
+def test_a_category_that_hardly_misses_is_known_by_what_it_serves(clock: FakeClock) -> None:
+    economics = books(clock)
+    for number in range(20):
+        economics.notify(LookedUp(hit() if number else MISS, SEARCHED))
+        if number:
+            economics.notify(Served("code", 2.001, 150, "big-1", 100, 50))
+    economics.notify(answered(total_s=50.0))
+    known = code(economics)
+    assert known["answer_s"] == pytest.approx(2.001)  # one answer of its own is too little
+    assert known["in_time"]["break_even"] == pytest.approx(0.003 / 2.0)
+    assert known["in_time"]["pays"] == "yes"
+    assert known["answer_money"] == pytest.approx((100 * 10 + 50 * 30) / 1e6)
+    assert known["in_money"]["pays"] == "yes"
+    for _ in range(8):
+        economics.notify(answered(total_s=1.0))
+    assert code(economics)["answer_s"] == pytest.approx((50 + 8) / 9)
+
+
 def test_lookups_that_search_are_counted_with_what_they_took(clock: FakeClock) -> None:
     economics = books(clock)
     for number in range(100):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,15 +14,21 @@ from kindcache.cache.embedders.hashing import HashingEncoder
 from kindcache.cache.engine import Engine
 from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.errors import StoreError
+from kindcache.cache.examples import Examples
 from kindcache.cache.learning.blocked import pair
 from kindcache.cache.lifecycle import Lifecycle
-from kindcache.cache.outcome import Found, Lead
+from kindcache.cache.outcome import Aside, Found, Lead
 from kindcache.cache.ports import EntryKey, Store
-from kindcache.cache.removing.erased import ANY, LIFE_S, Subject
-from kindcache.cache.removing.erasing import erase, sweep
+from kindcache.cache.removing import invalidated
+from kindcache.cache.removing.epoch import follow_epoch
+from kindcache.cache.removing.invalidating import erase, invalidate, invalidate_all
+from kindcache.cache.removing.invalidation import LEDGER
+from kindcache.cache.removing.subject import ANY, Subject
+from kindcache.cache.removing.sweeping import sweep
 from kindcache.cache.settling import release, settle
 from kindcache.cache.stale import as_miss
 from kindcache.policies.facts import Directives
+from kindcache.policies.selecting import Selector
 from kindcache.policies.verdict import Admit, Reason, Refuse
 from tests.cache.small_engine import (
     DIM,
@@ -33,13 +40,26 @@ from tests.cache.small_engine import (
     leading,
     received,
     request,
-    running,
     small_engine,
 )
+from tests.cache.small_engine import running as begun
 from tests.conftest import FakeClock
 from tests.drivers.gated import GatedEncoder
 
 pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def running(clock: FakeClock, **options: Any) -> AsyncIterator[Running]:
+    """An engine that knows what its store says of epoch and erasures."""
+    async with begun(clock, **options) as at:
+        await follow_epoch(at.engine)
+        yield at
+
+
+async def noted(store: Store) -> list[str]:
+    """What the ledger has of erasures."""
+    return [name for name in await store.counts(LEDGER) if "!" in name]
 
 
 def subject(engine: Engine, owner: str = "alice", user: str = "", namespace: str = "") -> Subject:
@@ -77,7 +97,7 @@ async def test_it_takes_all_of_one_caller_and_nothing_of_another(clock: FakeCloc
     async with running(clock) as at:
         mine, yours = request("what is mine"), request("what is yours", "bob")
         await fill_all(at, mine, request("some code"), yours)
-        assert await erase(at.engine, subject(at.engine)) == 2
+        assert (await erase(at.engine, subject(at.engine))).total == 2
         assert await kept(at.store) == {"what is yours"}
         assert await reason(at.engine, yours) is Reason.EXACT
         clock.advance(1)
@@ -136,7 +156,7 @@ async def test_entries_of_an_epoch_that_was_lost_go_too(clock: FakeClock) -> Non
         await fill_all(at, request("an old one"))
         at.engine.epoch = b"another epoch"
         at.engine.memory.clear()
-        assert await erase(at.engine, subject(at.engine)) == 1
+        assert (await erase(at.engine, subject(at.engine))).total == 1
         assert await kept(at.store) == set()
 
 
@@ -145,7 +165,7 @@ async def test_a_call_under_way_is_not_stored(clock: FakeClock) -> None:
         lead = await leading(at.engine, request("slow"))
         await erase(at.engine, subject(at.engine))
         clock.advance(5)
-        assert settle(at.engine, lead, received()) == Refuse(Reason.ERASED)
+        assert settle(at.engine, lead, received()) == Refuse(Reason.INVALIDATED)
         await at.engine.memory.writer.drain()
         assert await kept(at.store) == set()
         assert len(at.engine.memory.hot) == 0
@@ -173,7 +193,7 @@ async def test_a_write_that_waits_does_not_come_back(clock: FakeClock) -> None:
         await fill(at.engine, request("waiting"))
         erasing = asyncio.create_task(erase(at.engine, subject(at.engine)))
         await at.store.called("put")
-        assert await reason(at.engine, request("waiting")) is Reason.ERASED  # while it waits
+        assert await reason(at.engine, request("waiting")) is not Reason.EXACT  # while it waits
         gate.set()
         await erasing
         assert await kept(at.store) == set()
@@ -188,7 +208,7 @@ async def test_an_answer_that_is_being_read_is_not_served_nor_kept(clock: FakeCl
         await at.store.called("get")
         await erase(at.engine, subject(at.engine))
         gate.set()
-        assert await reading is Reason.ERASED
+        assert await reading in {Reason.INVALIDATED, Reason.NEW}
         del at.store.gates["get"]
         clock.advance(1)
         assert await reason(at.engine, request("read")) is not Reason.EXACT
@@ -198,6 +218,7 @@ async def test_another_process_follows_and_what_it_wrote_late_goes(clock: FakeCl
     async with running(clock) as at:
         other, _ = small_engine(clock, at.store, at.embedder)
         other.memory.writer.start()
+        await follow_epoch(other)
         await fill_all(at, request("known to both"), request("bob's", "bob"))
         await found(other, request("known to both"))  # hot there
         late = await leading(other, request("late"))
@@ -205,11 +226,11 @@ async def test_another_process_follows_and_what_it_wrote_late_goes(clock: FakeCl
         settle(other, late, received())  # it has not heard yet
         await other.memory.writer.drain()
         assert await kept(at.store) == {"late", "bob's"}
-        clock.advance(10)
-        await other.erased.read(at.store)
-        assert await reason(other, request("known to both")) is Reason.ERASED  # before any sweep
-        assert other.erased.due
-        assert await sweep(other) == 1
+        await follow_epoch(other)
+        for prompt in ("known to both", "late"):  # before any sweep
+            assert await reason(other, request(prompt)) is not Reason.EXACT
+        assert other.invalidated.erasing_due
+        await sweep(other)
         assert await kept(at.store) == {"bob's"}
         assert len(other.memory.hot) == 0
         assert await reason(other, request("bob's", "bob")) is Reason.EXACT
@@ -226,11 +247,13 @@ async def test_a_restart_knows(clock: FakeClock) -> None:
         await at.store.put(key, payload, record, 3600.0)  # by a process that has ended since
         again, _ = small_engine(clock, at.store, at.embedder)
         again.memory.writer.start()
-        lifecycle = Lifecycle(again, (), min_similarity=0.3, margin=0.0)
+        lifecycle = Lifecycle(again, Examples())
+        await follow_epoch(again)
         await lifecycle.load()
         assert len(again.memory.table) == 0
-        assert await reason(again, request("late")) is Reason.ERASED
-        assert again.erased.due
+        assert await reason(again, request("late")) is Reason.INVALIDATED
+        assert again.invalidated.due
+        assert not again.invalidated.erasing_due  # nothing is held here
         await sweep(again)
         assert await kept(at.store) == set()
         await again.memory.writer.aclose(10.0)
@@ -247,26 +270,26 @@ async def test_a_store_that_fails_is_said_and_nothing_is_served(
             await erase(at.engine, subject(at.engine))
         assert await reason(at.engine, request("mine")) is not Reason.EXACT
         del at.store.troubles[failing]
-        assert at.engine.erased.due or failing == "scrub"
+        assert at.engine.invalidated.erasing_due
         await erase(at.engine, subject(at.engine))
         assert await kept(at.store) == set()
-        assert len(await at.store.counts("erased")) >= 1
+        assert len(await noted(at.store)) == 1
 
 
 async def test_a_notice_ends_and_says_nothing_of_the_names(clock: FakeClock) -> None:
     async with running(clock) as at:
         await erase(at.engine, subject(at.engine, user="ann"))
-        [name] = await at.store.counts("erased")
+        [name] = await noted(at.store)
         assert "ann" not in name
         assert "alice" not in name
         assert subject(at.engine).principal.hex() not in name  # keys of entries are made of it
-        ask = (await leading(at.engine, request("new", user="ann"))).ask
-        assert at.engine.erased.covers(ask, clock())
-        assert not at.engine.erased.covers(replace(ask, user=b"x" * 16), clock())
-        clock.advance(LIFE_S + 1)
-        await at.engine.erased.read(at.store)
-        assert len(at.engine.erased) == 0
-        assert await at.store.counts("erased") == {}
+        clock.advance(36 * 86_400.0)
+        await follow_epoch(at.engine)
+        assert len(await noted(at.store)) == 1
+        clock.advance(2 * 86_400.0)
+        await follow_epoch(at.engine)
+        assert len(at.engine.invalidated) == 0
+        assert await noted(at.store) == []
 
 
 async def test_a_scrub_that_failed_is_made_up_for_by_the_upkeep(clock: FakeClock) -> None:
@@ -277,10 +300,10 @@ async def test_a_scrub_that_failed_is_made_up_for_by_the_upkeep(clock: FakeClock
             await erase(at.engine, subject(at.engine))
         del at.store.troubles["scrub"]
         scrubs = at.store.calls.count("scrub")
-        assert at.engine.erased.due
+        assert at.engine.invalidated.erasing_due
         await sweep(at.engine)
         assert at.store.calls.count("scrub") == scrubs + 1
-        assert not at.engine.erased.due
+        assert not at.engine.invalidated.erasing_due
         await sweep(at.engine)
         assert at.store.calls.count("scrub") == scrubs + 1
 
@@ -303,8 +326,8 @@ async def test_one_that_begins_during_another_and_fails_is_still_due(clock: Fake
         del at.store.troubles["records"]
         gate.set()
         await first
-        assert at.engine.erased.due
-        assert at.engine.erased.scrub_due
+        assert at.engine.invalidated.erasing_due
+        assert at.engine.invalidated.scrub_due
 
 
 async def test_a_notice_that_could_not_be_sent_is_sent_at_the_end(clock: FakeClock) -> None:
@@ -313,6 +336,117 @@ async def test_a_notice_that_could_not_be_sent_is_sent_at_the_end(clock: FakeClo
         with pytest.raises(StoreError):
             await erase(at.engine, subject(at.engine))
         del at.store.troubles["count"]
-        lifecycle = Lifecycle(at.engine, (), min_similarity=0.3, margin=0.0)
+        lifecycle = Lifecycle(at.engine, Examples())
         await lifecycle._flush_blocked()
-        assert len(await at.store.counts("erased")) == 1
+        assert len(await noted(at.store)) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 0.0, 3600.0])
+async def test_a_late_write_goes_whatever_the_clock_of_its_process(
+    clock: FakeClock, ahead_s: float
+) -> None:
+    async with running(clock) as at:
+        other, _ = small_engine(FakeClock(clock() + ahead_s), at.store, at.embedder)
+        other.memory.writer.start()
+        await follow_epoch(other)
+        late = await leading(other, request("late"))
+        await erase(at.engine, subject(at.engine))
+        settle(other, late, received())  # it has not heard yet
+        await other.memory.writer.drain()
+        assert await kept(at.store) == {"late"}
+        assert await reason(at.engine, request("late")) is Reason.INVALIDATED
+        await follow_epoch(other)
+        assert await reason(other, request("late")) is not Reason.EXACT
+        for engine in (at.engine, other):
+            await sweep(engine)
+        assert await kept(at.store) == set()
+        assert isinstance(await fill(other, request("asked anew")), Admit)
+        await other.memory.writer.drain()
+        other.memory.clear()
+        assert await reason(other, request("asked anew")) is Reason.EXACT
+        await other.memory.writer.aclose(10.0)
+
+
+async def test_a_late_write_that_is_found_is_swept_with_all_that_was_made_of_it(
+    clock: FakeClock,
+) -> None:
+    async with running(clock) as at:
+        await fill_all(at, request("late"))
+        [(key, record)] = [item async for item in at.store.records()]
+        payload = await at.store.get(key)
+        assert payload is not None
+        await erase(at.engine, subject(at.engine))
+        await at.store.put(key, payload, record, 3600.0)
+        at.engine.blocked.withdraw(key, 0.0)
+        await at.engine.blocked.send(at.store)
+        assert await reason(at.engine, request("late")) is Reason.INVALIDATED
+        scrubs = at.store.calls.count("scrub")
+        assert at.engine.invalidated.due
+        await sweep(at.engine)
+        assert await kept(at.store) == set()
+        assert await at.store.counts("withdrawn") == {}
+        assert at.store.calls.count("scrub") == scrubs + 1
+
+
+async def test_everything_is_counted_whoever_removes_it(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        await fill_all(at, request("one"), request("some code"), request("bob's", "bob"))
+        at.engine.memory.clear()
+        gate = at.store.gates["count"] = asyncio.Event()
+        erasing = asyncio.create_task(erase(at.engine, subject(at.engine)))
+        await at.store.called("count")
+        await reason(at.engine, request("one"))  # a lookup meets it
+        del at.store.gates["count"]
+        await sweep(at.engine)  # and so does the upkeep
+        assert await kept(at.store) == {"bob's"}
+        gate.set()
+        assert (await erasing).total == 2
+
+
+async def test_the_next_one_past_the_limit_finds_room_and_nothing_is_served_meanwhile(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invalidated, "LIMIT_OF_ONE", 2)
+    async with running(clock) as at:
+        await fill_all(at, request("mine"), request("bob's", "bob"))
+        for owner in ("carl", "dora"):
+            await erase(at.engine, subject(at.engine, owner))
+        assert await reason(at.engine, request("mine")) is Reason.EXACT
+        at.store.troubles["count"] = down()
+        with pytest.raises(StoreError):
+            await erase(at.engine, subject(at.engine))
+        assert isinstance(await at.engine.lookup(request("mine")), Aside)
+        del at.store.troubles["count"]
+        await erase(at.engine, subject(at.engine))
+        assert await kept(at.store) == set()
+        assert len(await noted(at.store)) == 1
+        assert await reason(at.engine, request("bob's", "bob")) is not Reason.EXACT
+
+
+async def test_it_is_remembered_when_everything_is_invalidated(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        other, _ = small_engine(clock, at.store, at.embedder)
+        other.memory.writer.start()
+        await follow_epoch(other)
+        late = await leading(other, request("late"))
+        await erase(at.engine, subject(at.engine))
+        clock.advance(1)
+        await invalidate_all(at.engine)
+        clock.advance(1)
+        settle(other, late, received())
+        await other.memory.writer.drain()
+        await follow_epoch(other)
+        await sweep(other)
+        assert await kept(at.store) == set()
+        await other.memory.writer.aclose(10.0)
+
+
+async def test_invalidating_what_was_erased_does_not_make_it_less(clock: FakeClock) -> None:
+    async with running(clock) as at:
+        mine = subject(at.engine)
+        await erase(at.engine, mine)
+        await invalidate(at.engine, Selector(whose=(mine.packed().hex(),)), None)
+        assert len(await noted(at.store)) == 1
+        await erase(at.engine, mine)
+        names = await at.store.counts(LEDGER)
+        assert len([name for name in names if "@" in name]) == len(await noted(at.store)) == 1

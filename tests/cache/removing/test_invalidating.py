@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,17 +21,18 @@ from kindcache.cache.entries.entry import (
     encode,
 )
 from kindcache.cache.errors import StoreError
-from kindcache.cache.outcome import Follow, Found, Lead
+from kindcache.cache.outcome import Aside, Follow, Found, Lead
 from kindcache.cache.ports import EntryKey, Vector
 from kindcache.cache.removing import invalidated
 from kindcache.cache.removing.epoch import follow_epoch
-from kindcache.cache.removing.erased import ANY, Subject
-from kindcache.cache.removing.invalidating import invalidate, invalidate_all, preview, sweep
-from kindcache.cache.removing.invalidation import LEDGER
+from kindcache.cache.removing.invalidating import invalidate, invalidate_all, preview
+from kindcache.cache.removing.invalidation import LEDGER, new
+from kindcache.cache.removing.subject import ANY, Subject
+from kindcache.cache.removing.sweeping import sweep
 from kindcache.cache.settling import release, settle
 from kindcache.policies.facts import Directives
 from kindcache.policies.selecting import Selector
-from kindcache.policies.verdict import Admit, Reason, Refuse
+from kindcache.policies.verdict import Admit, Bypass, Reason, Refuse
 from tests.cache.small_engine import (
     Running,
     TroubledStore,
@@ -419,3 +421,56 @@ async def test_one_that_this_version_cannot_read_names_everything(clock: FakeClo
         assert await reason(at.engine, request("some code")) is not Reason.EXACT
         await fill_all(at.engine, request("some code"))
         assert await reason(at.engine, request("some code")) is Reason.EXACT
+
+
+async def test_a_ledger_that_has_not_changed_costs_little_to_read_each_second(
+    clock: FakeClock,
+) -> None:
+    async with ready(clock) as at:
+        entries = (number.to_bytes(16, "big").hex() for number in range(2000))
+        made = [new(Selector(entries=(entry,)), None, clock() + DAY_S) for entry in entries]
+        await at.store.count(LEDGER, {one.name: 1 for one in made})
+        took_s = []
+        for _ in range(4):
+            before_s = time.perf_counter()
+            await follow_epoch(at.engine)
+            took_s.append(time.perf_counter() - before_s)
+        assert len(at.engine.invalidated) == 2000
+        assert min(took_s[1:]) < took_s[0] / 10  # usually a five-hundredth
+        clock.advance(2 * DAY_S)
+        await follow_epoch(at.engine)
+        assert len(at.engine.invalidated) == 0
+
+
+@pytest.mark.parametrize("failing", ["claim", "counts", "count", "uncount"])
+async def test_everything_goes_here_at_once_although_the_store_fails(
+    clock: FakeClock, failing: str
+) -> None:
+    async with ready(clock) as at, beside(at, clock) as other:
+        await fill_all(at.engine, request("some code"))
+        before = at.engine.epoch
+        at.store.troubles[failing] = down()
+        with pytest.raises(StoreError):
+            await invalidate_all(at.engine)
+        outcome = await at.engine.lookup(request("some code"))
+        assert outcome == Aside(Bypass(Reason.STARTING))
+        with pytest.raises(StoreError):  # so does the upkeep
+            await follow_epoch(at.engine)
+        del at.store.troubles[failing]
+        await follow_epoch(at.engine)
+        assert at.engine.epoch != before
+        assert await reason(at.engine, request("some code")) is Reason.NEW
+        await follow_epoch(other)
+        assert await reason(other, request("some code")) is Reason.NEW
+
+
+async def test_an_answer_on_its_way_is_not_served_once_everything_went(clock: FakeClock) -> None:
+    async with ready(clock) as at:
+        await fill_all(at.engine, request("some code"))
+        at.engine.memory.clear()
+        gate = at.store.gates["get"] = asyncio.Event()
+        reading = asyncio.create_task(reason(at.engine, request("some code")))
+        await at.store.called("get")
+        await invalidate_all(at.engine)
+        gate.set()
+        assert await reading is Reason.NEW

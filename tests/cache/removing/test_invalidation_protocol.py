@@ -21,8 +21,10 @@ from kindcache.cache.engine import Engine
 from kindcache.cache.outcome import Follow, Found, Lead
 from kindcache.cache.ports import EntryKey, Vector
 from kindcache.cache.removing.epoch import follow_epoch
-from kindcache.cache.removing.invalidating import invalidate, invalidate_all, sweep
+from kindcache.cache.removing.invalidating import erase, invalidate, invalidate_all
 from kindcache.cache.removing.invalidation import LEDGER
+from kindcache.cache.removing.subject import Subject
+from kindcache.cache.removing.sweeping import sweep
 from kindcache.cache.settling import release, settle
 from kindcache.cache.stores.memory import MemoryStore
 from kindcache.policies.facts import Directives
@@ -245,6 +247,27 @@ class Protocol(RuleBasedStateMachine):
         self.done.append(selector)
         self.touched.update(PROMPTS if selector.tags or selector.like else ())
         self.touched.update(prompt for prompt in PROMPTS if names(selector, prompt=prompt))
+
+    @precondition(lambda self: len(self.done) % 4 == 1)
+    @rule(which=st.integers(0, 2))
+    def erases(self, which: int) -> None:
+        """All who ask here are one caller."""
+        process = self.processes[which]
+        process.wire.slow = False
+
+        async def carry_out() -> None:
+            await self._all_of(process)
+            await erase(process.engine, self._caller(process.engine))
+
+        self._run(carry_out())
+        process.heard.add(len(self.done))
+        self.done.append(None)
+        self.touched.update(PROMPTS)
+
+    def _caller(self, engine: Engine) -> Subject:
+        principal = engine.identity.scoping.principal([(b"authorization", b"alice")])
+        assert principal is not None
+        return Subject(principal)
 
     @precondition(lambda self: len(self.done) % 4 == 3)
     @rule(which=st.integers(0, 2))

@@ -14,6 +14,7 @@ from kindcache.cache import lifecycle as lifecycle_module
 from kindcache.cache.engine import Engine
 from kindcache.cache.entries.entry import decode_record
 from kindcache.cache.events import Failed, Rebuilt, Removed
+from kindcache.cache.examples import Examples
 from kindcache.cache.lifecycle import Lifecycle
 from kindcache.cache.outcome import Lead
 from kindcache.cache.ports import EntryKey, News
@@ -87,7 +88,7 @@ async def replica(clock: FakeClock, store: TroubledStore, **options: Any) -> Asy
     before = asyncio.all_tasks()
     engine, seen = small_engine(clock, store, batcher(), **options)
     engine.epoch, engine.learnt = None, False
-    lifecycle = Lifecycle(engine, [], min_similarity=0.4, margin=0.05)
+    lifecycle = Lifecycle(engine, Examples())
     await lifecycle.open()
     await until(lambda: lifecycle.loaded)
     yield Replica(engine, lifecycle, seen)
@@ -334,7 +335,7 @@ async def test_a_new_replica_takes_in_the_newest_first(clock: FakeClock) -> None
         newest = list(await store.changes.admitted(1))
     engine, _ = small_engine(clock, store, batcher(), capacity=1000)
     await engine.embedder.open()
-    lifecycle = Lifecycle(engine, [], min_similarity=0.4, margin=0.05)
+    lifecycle = Lifecycle(engine, Examples())
     loading = asyncio.create_task(lifecycle.load())
     while not len(engine.memory.table):
         await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from kindcache.cache.engine import Engine
 from kindcache.cache.entries.entry import decode_record
+from kindcache.cache.examples import Examples
 from kindcache.cache.lifecycle import Lifecycle
 from kindcache.cache.outcome import Found, Lead
 from kindcache.cache.ports import Change, EntryKey, Gap, News, Position
@@ -167,7 +168,7 @@ class Replicas(RuleBasedStateMachine):
     async def _started(self) -> tuple[Engine, Lifecycle]:
         engine, _ = small_engine(self.clock, View(self.shared, self.stream), batcher())
         engine.epoch = None
-        lifecycle = Lifecycle(engine, [], min_similarity=0.4, margin=0.05)
+        lifecycle = Lifecycle(engine, Examples())
         await lifecycle.open()
         return engine, lifecycle
 

@@ -93,3 +93,59 @@ async def test_an_error_of_the_model_is_the_callers() -> None:
     with pytest.raises(ScorerError, match="broken"):
         await scorer.score("", "b")
     await scorer.aclose()
+
+
+async def test_an_error_of_a_library_is_named_without_its_texts_and_harms_nobody_after() -> None:
+    class Broken(Model):
+        def logit(self, asked: str, stored: str) -> float | None:
+            if asked == "a secret":
+                raise ValueError(asked)
+            return super().logit(asked, stored)
+
+    scorer = ThreadedScorer(Broken)
+    await scorer.open()
+    with pytest.raises(ScorerError, match="ValueError") as caught:
+        await scorer.score("a secret", "b")
+    assert "secret" not in str(caught.value)
+    assert await scorer.score("aa", "b") == 1.0
+    await scorer.aclose()
+
+
+async def test_a_pair_that_nobody_waits_for_any_more_is_not_read() -> None:
+    read: list[str] = []
+
+    class Noting(Model):
+        def logit(self, asked: str, stored: str) -> float | None:
+            read.append(asked)
+            return super().logit(asked, stored)
+
+    model = Noting()
+    scorer = ThreadedScorer(lambda: model)
+    await scorer.open()
+    model.gate.clear()
+    first, gone = (asyncio.create_task(scorer.score(text, "b")) for text in ("first", "gone"))
+    while not read:
+        await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    model.gate.set()
+    await first
+    assert await scorer.score("last", "b") == 3.0
+    assert read == ["first", "last"]
+    await scorer.aclose()
+
+
+async def test_who_still_waits_when_it_is_closed_is_told() -> None:
+    model = Model()
+    scorer = ThreadedScorer(lambda: model)
+    await scorer.open()
+    model.gate.clear()
+    first, second = (asyncio.create_task(scorer.score(text, "b")) for text in ("aa", "bb"))
+    while not model.threads:
+        await asyncio.sleep(0)
+    await scorer.aclose()
+    model.gate.set()
+    assert await first == 1.0
+    with pytest.raises(ScorerError, match="closed"):
+        await second

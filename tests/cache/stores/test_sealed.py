@@ -10,9 +10,11 @@ import pytest
 from kindcache.cache.entries.entry import IndexRecord, decode_record, encode, pack_vector
 from kindcache.cache.errors import StartupError
 from kindcache.cache.ports import EntryKey
+from kindcache.cache.removing.invalidation import new, parsed
 from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.stores.sealed import UNREADABLE, SealedStore
 from kindcache.cache.stores.sealing import OVERHEAD_BYTES, Keys, key_id, parse_keys
+from kindcache.policies.selecting import Selector
 from tests.conftest import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -126,3 +128,18 @@ def test_a_key_is_not_shown_by_its_representation() -> None:
     shown = repr(SealedStore(MemoryStore(FakeClock()), keys(OLD, f"\n{NEW}")))
     assert OLD not in shown
     assert key_id(bytes.fromhex(NEW)).hex() in shown
+
+
+async def test_a_text_of_an_invalidation_that_no_key_opens_names_everything(
+    bare: MemoryStore, clock: FakeClock
+) -> None:
+    name = new(Selector(pattern="merger of Acme"), None, clock() + HOUR_S).name
+    sealed, behind = SealedStore(bare, keys(OLD)), SealedStore(bare, keys(NEW))
+    await sealed.count("invalidated", {name: 1, "all:00": 1})
+    assert not any("Acme" in kept for kept in await bare.counts("invalidated"))
+    assert set(await sealed.counts("invalidated")) == {name, "all:00"}
+    (told,) = filter(None, map(parsed, await behind.counts("invalidated")))
+    assert told.selector == Selector()
+    assert told.expires_s == int(clock() + HOUR_S)
+    await behind.uncount("invalidated", list(await behind.counts("invalidated")))
+    assert await bare.counts("invalidated") == {}
