@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .units import Share
-from .value_types import Strict, Text
+from .value_types import CURRENCY_PATTERN, Strict, Text
 
 Amount = Annotated[float, Field(ge=0.0)]
 
@@ -26,7 +26,7 @@ class EconomicsSettings(Strict):
     """
 
     currency: str = Field(
-        default="USD", pattern=r"^[A-Za-z]{1,8}$", description="What amounts are in; only shown."
+        default="USD", pattern=CURRENCY_PATTERN, description="What amounts are in; only shown."
     )
     prices: dict[Text, PriceSettings] = Field(
         default_factory=dict,

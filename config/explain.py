@@ -14,10 +14,12 @@ from .nearest import nearest
 from .problems import Path, Problem
 from .settings import Settings
 from .value_types import (
+    CURRENCY_PATTERN,
     HEADER_PATTERN,
     NAME_PATTERN,
     NAMESPACE_PATTERN,
     SCOPE_PATTERN,
+    SCORER_PATTERN,
     TEXT_PATTERN,
     VARIABLE_PATTERN,
 )
@@ -29,6 +31,8 @@ _PATTERN_WORDS: Mapping[str, str] = {
     HEADER_PATTERN: 'is not a header name: letters, digits and "-"',
     NAMESPACE_PATTERN: 'is not a namespace: 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-"',
     SCOPE_PATTERN: "is none of credential, shared, header:NAME",
+    CURRENCY_PATTERN: "is not a currency: 1 to 8 of A-Z and a-z, such as EUR",
+    SCORER_PATTERN: "is no name, path or address: empty, over 200 characters, or with white space",
     VARIABLE_PATTERN: "is not the name of an environment variable (not shown: it may be a secret)",
 }
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -43,7 +47,9 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "tuple_type": lambda _: "is not a list",
     "missing": lambda _: "is missing",
     "too_short": lambda _: "is empty",
-    "string_pattern_mismatch": lambda ctx: _PATTERN_WORDS[ctx["pattern"]],
+    "string_pattern_mismatch": lambda ctx: _PATTERN_WORDS.get(
+        ctx["pattern"], f"does not match {ctx['pattern']}"
+    ),
     "greater_than": lambda ctx: f"must be above {ctx['gt']:g}",
     "greater_than_equal": lambda ctx: f"must be at least {ctx['ge']:g}",
     "less_than": lambda ctx: f"must be below {ctx['lt']:g}",

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .units import Duration, Share
-from .value_types import Similarity, Strict, Variable
+from .value_types import SCORER_PATTERN, Similarity, Strict, Variable
 
 
 class JudgeSettings(Strict):
@@ -15,7 +15,7 @@ class JudgeSettings(Strict):
 
     scorer: str = Field(
         default="shipped",
-        pattern=r"^\S{1,200}$",
+        pattern=SCORER_PATTERN,
         description="`shipped`: the pair scorer that comes with kindcache; without its weights "
         "the guards decide alone. `none`: the same. An http:// or https:// address: a service "
         "that is asked, see `docs/judge.md`. Else the name or path of a sentence-transformers "

@@ -30,6 +30,7 @@ from kindcache.config.load import ConfigError, loads
                 "most 1"
             ),
         ),
+        ("currency: €", 'currency: "€": is not a currency: 1 to 8 of A-Z and a-z, such as EUR'),
         ("per_lookup: -1", "per_lookup: -1: must be at least 0"),
         ("per_cpu_second: .nan", "per_cpu_second: NaN: is not finite"),
     ],

@@ -303,6 +303,13 @@ BAD_FILES = {
             "but found '<stream end>'"
         ),
     ),
+    "white space in a model's name": (
+        "judge: {scorer: 'a b'}",
+        (
+            'f:1: judge.scorer: "a b": is no name, path or address: empty, over 200 characters, '
+            "or with white space"
+        ),
+    ),
     "YAML: tab": (
         "a:\n\tb: 1",
         "f:2:1: found character '\\t' that cannot start any token",
