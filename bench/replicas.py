@@ -47,6 +47,7 @@ from kindcache.cache.ports import Store
 from kindcache.cache.replication.digest import Digest, digest
 from kindcache.config.load import loads
 
+KEEP_ALIVE_S = 75  # the model's; with 5 s, one that is paused may send on what was just closed
 LAG_S = 1.0  # what docs/http.md promises
 ANSWER_LIMIT_S = 20.0
 ZIPF = 0.8
@@ -334,7 +335,14 @@ async def trial(options: argparse.Namespace, folder: Path) -> Outcome:
     model, redis = Model(), Redis(folder, keeps=not options.volatile)
     port = free_port()
     server = uvicorn.Server(
-        uvicorn.Config(model, port=port, log_level="error", access_log=False, lifespan="off")
+        uvicorn.Config(
+            model,
+            port=port,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
     )
     config = folder / "policies.yaml"
     lag = f", max_lag: {options.max_lag}" if options.max_lag else ""

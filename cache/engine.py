@@ -31,6 +31,7 @@ from .ports import Clock, Embedder, Position, Store, Vector
 from .removing.hot_sweep import drop_covered
 from .removing.in_force import Known
 from .removing.invalidated import Invalidated
+from .replication.left_out import LeftOut
 from .replication.level import Level
 from .screening import Screening
 from .singleflight import Flights
@@ -64,6 +65,7 @@ class Engine:
     position: Position | None = None  # up to which the store's changes are carried out here
     economics: Economics | None = None  # None: all questions are looked up
     level: Level | None = None  # None: answers are served however long the store was not heard
+    left_out: LeftOut = field(default_factory=LeftOut)
     answers: StoredAnswers = field(init=False)
     aliases: Aliases = field(init=False)
     invalidated: Invalidated = field(init=False)

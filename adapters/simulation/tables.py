@@ -18,6 +18,21 @@ NOTE = (
     "the hits. Saved time is what callers did not wait; saved tokens are less those of refreshes."
 )
 ROOM_NOTE = "At the end of the log, but for the most entries, looked at 200 times over it."
+BY_CATEGORY = (
+    "category",
+    "policy",
+    "requests",
+    "hits, %",
+    "exact",
+    "semantic",
+    "joined",
+    "misses",
+    "bypasses",
+    "wrong, %",
+    "stale, %",
+    "saved s",
+    "saved tokens",
+)
 
 
 def tables(reports: Reports) -> list[Table]:
@@ -117,21 +132,6 @@ def _overview(reports: Reports) -> Table:
 
 
 def _categories(reports: Reports) -> Table:
-    columns = (
-        "category",
-        "policy",
-        "requests",
-        "hits, %",
-        "exact",
-        "semantic",
-        "joined",
-        "misses",
-        "bypasses",
-        "wrong, %",
-        "stale, %",
-        "saved s",
-        "saved tokens",
-    )
     rows = [
         (
             one.name,
@@ -153,7 +153,7 @@ def _categories(reports: Reports) -> Table:
         for one in report.categories
         if one.name == name
     ]
-    return Table("By category, as decided", columns, tuple(rows))
+    return Table("By category, as decided", BY_CATEGORY, tuple(rows))
 
 
 def _room(reports: Reports) -> Table:

@@ -1,1 +1,1 @@
-"""What goes before its time: purged by an operator, erased for good."""
+"""What goes before its time: purged, invalidated, or erased for good."""

@@ -191,6 +191,7 @@ class Follower:
         here = {key for key in lost if key in memory.table}
         writer.delete(lost - here)  # what was removed here must not come back
         self._unsettled |= here
+        self._unsettled |= self.engine.left_out.due(self.engine.invalidated.known)
         ready = [key for key in self._unsettled if not writer.is_busy(key)]
         if ready:
             self._unsettled.difference_update(ready)

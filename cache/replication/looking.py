@@ -55,6 +55,8 @@ def wanted(engine: Engine, key: EntryKey, record: IndexRecord) -> bool:
     """Say whether a record of the store may be taken in; note what is to be swept."""
     covered = engine.invalidated.covers_record(key, record)
     engine.invalidated.due |= covered  # a write that came too late, or one that nobody removed
+    if covered:
+        engine.left_out.add(key, engine.invalidated.known)
     return not covered
 
 
@@ -68,8 +70,10 @@ async def _look(engine: Engine, keys: Sequence[EntryKey]) -> set[EntryKey]:
             again.add(key)
         elif key in records:
             take(engine, key, records[key])
-        elif not _has_expired(engine, key):
-            memory.forget([key])
+        else:
+            engine.left_out.gone(key)
+            if not _has_expired(engine, key):
+                memory.forget([key])
     return again
 
 

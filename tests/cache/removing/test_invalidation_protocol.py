@@ -280,8 +280,9 @@ class Protocol(RuleBasedStateMachine):
             await invalidate_all(process.engine)
 
         self._run(carry_out())
-        process.heard.add(len(self.done))
         self.done.append(None)
+        # What is asked in the new epoch comes after all that was invalidated before.
+        process.heard = set(range(len(self.done)))
         self.touched.update(PROMPTS)
 
     async def _all_of(self, process: Process) -> None:
