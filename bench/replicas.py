@@ -145,6 +145,7 @@ class Trial:
         open_: dict[tuple[int, int], Connection] = {}
         for question, request in requests:
             await self._answered(open_, question, request)
+            await asyncio.sleep(self.options.think_ms / 1e3)
         for connection in open_.values():
             connection.close()
 
@@ -245,7 +246,7 @@ class Trial:
         while not self._near_the_end():
             for fault in plan.sample(self.options.faults, len(self.options.faults)):
                 due += plan.uniform(0.5, 1.5) * self.options.fault_every
-                await self._until(due)
+                await self._until(due, time.monotonic() + self.options.gap_s)
                 if self._near_the_end():
                     break
                 live = [one for one in self.replicas if one.live]
@@ -262,8 +263,10 @@ class Trial:
                     await self._break_redis(fault, faults.uniform(0.3, 3.0))
         await asyncio.gather(*restarts)
 
-    async def _until(self, requests: float) -> None:
-        while not self._near_the_end() and self.counts["requests"] < requests:  # noqa: ASYNC110
+    async def _until(self, requests: float, moment_s: float) -> None:
+        while not self._near_the_end() and (  # noqa: ASYNC110
+            self.counts["requests"] < requests or time.monotonic() < moment_s
+        ):
             await asyncio.sleep(0.01)
 
     def _near_the_end(self) -> bool:
@@ -392,6 +395,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=8.0, help="then no more is asked")
     parser.add_argument("--replicas", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--think-ms", type=float, default=15.0, help="between two requests")
+    parser.add_argument("--gap-s", type=float, default=1.0, help="between two faults, at least")
     parser.add_argument("--questions", type=int, default=1_500, help="of each scope")
     parser.add_argument("--fault-every", type=int, default=900, help="requests")
     parser.add_argument("--faults", nargs="+", choices=sorted({*FAULTS}), default=list(FAULTS))

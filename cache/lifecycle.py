@@ -33,6 +33,7 @@ from .snapshot.keeping import Snapshots
 TICK_S = 1.0
 MOST_BEHIND_S = 10.0  # not to know the store's changes for so long is no passing trouble
 BLOCKED_EVERY_TICKS = 10
+SWEEP_EVERY_TICKS = 2  # if one is due: until then the store has what replicas do not
 
 
 @dataclass(slots=True)
@@ -259,8 +260,9 @@ class Lifecycle:
             await self.engine.invalidated.send(store)
             if tick % BLOCKED_EVERY_TICKS == 0:
                 await blocked.read(store)
-                if self.engine.invalidated.due or self.engine.invalidated.erasing_due:
-                    await sweep(self.engine)
+            due = self.engine.invalidated.due or self.engine.invalidated.erasing_due
+            if due and tick % SWEEP_EVERY_TICKS == 0:
+                await sweep(self.engine)
         except StoreError as exc:
             self._failed("blocked", exc)
 

@@ -21,6 +21,9 @@ Labels = NDArray[np.int64]  # (n,)
 Rows = NDArray[Any]  # n vectors in a coding's own layout; the first axis counts them
 
 
+EF_FITS = 250_000
+
+
 @dataclass(frozen=True, slots=True)
 class GraphShape:
     """Parameters of a graph; recall and timings in ``bench/index.py``.
@@ -31,8 +34,16 @@ class GraphShape:
 
     m: int = 14  # links a node
     ef_construction: int = 100
-    ef: int = 32  # candidates a search keeps
+    ef: int = 32  # candidates a search keeps, up to ``EF_FITS`` vectors
     seed: int = 100
+
+    def ef_among(self, count: int) -> int:
+        """Return how many candidates a search among ``count`` vectors keeps.
+
+        Among 1,000,000 made of real prompts 32 find the nearest in 0.92 of all searches, 64 in
+        0.96, 128 in 0.99; among 300,000 32 do in 0.99.
+        """
+        return max(self.ef, self.ef * count // EF_FITS)
 
 
 DEFAULT_SHAPE = GraphShape()

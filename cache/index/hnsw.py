@@ -180,7 +180,7 @@ class HnswIndex:
             nodes.load(source, saved.row)
         if nodes.used != saved.count:
             raise Unusable("Damaged")
-        graph.set_ef(self._shape.ef)
+        graph.set_ef(self._shape.ef_among(nodes.used))
         self._graph, self._nodes = graph, nodes
         return True
 
@@ -191,6 +191,7 @@ class HnswIndex:
         self._reserve(start + len(rows))
         with self._changing():
             self._graph.add_items(rows, np.arange(start, start + len(rows)), num_threads=1)
+        self._graph.set_ef(self._shape.ef_among(start + len(rows)))
 
     def _bury(self, slot: int) -> None:
         with self._changing():

@@ -117,6 +117,7 @@ class PackedGraph:
             keys = np.arange(slot, slot + len(place), dtype=np.uint64)
             self._graph.add(keys, self._packing.components(place), copy=False, threads=1)
         self._nodes.carry_out(plan)
+        self._graph.expansion_search = self._shape.ef_among(self._nodes.used)
 
     def remove(self, label: int) -> None:
         """Remove ``label``; a label that is absent is not an error."""
@@ -166,6 +167,7 @@ class PackedGraph:
             pass
         nodes = Nodes(self._arena.bytes_of)
         nodes.load(source, lambda slot: self._arena.bytes_of(slot).tobytes())
+        graph.expansion_search = self._shape.ef_among(nodes.used)
         if not nodes.used == len(graph) == len(rows):
             raise Unusable("Damaged")
         self._graph, self._nodes = graph, nodes

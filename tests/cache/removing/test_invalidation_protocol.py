@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -32,6 +33,7 @@ from kindcache.policies.selecting import Selector
 from kindcache.policies.verdict import Admit
 from tests.cache.small_engine import TroubledStore, received, request, small_engine
 from tests.conftest import FakeClock
+from tests.drivers.drawn_nonces import draw_nonces_again
 
 PROMPTS = ("the news", "some code", "a letter")
 TAGS = ("", "v1")
@@ -124,6 +126,8 @@ class Process:
 class Protocol(RuleBasedStateMachine):
     @initialize(skew_s=st.sampled_from([0.0, -50.0, 50.0]))
     def start(self, skew_s: float) -> None:
+        self.patch = pytest.MonkeyPatch()
+        draw_nonces_again(self.patch)
         self.runner = asyncio.Runner()
         self.clock = FakeClock()
         self.skew_s = skew_s
@@ -350,6 +354,7 @@ class Protocol(RuleBasedStateMachine):
             self._run(self._all_of(process))
             self._run(process.engine.memory.writer.aclose(1.0))
         self.runner.close()
+        self.patch.undo()
 
 
 def names(selector: Selector | None, answer: Asked | None = None, prompt: str = "") -> bool:

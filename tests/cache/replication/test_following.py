@@ -18,9 +18,12 @@ from kindcache.cache.examples import Examples
 from kindcache.cache.lifecycle import Lifecycle
 from kindcache.cache.outcome import Lead
 from kindcache.cache.ports import EntryKey, News
+from kindcache.cache.removing.invalidating import invalidate
+from kindcache.cache.removing.invalidation import new
 from kindcache.cache.replication import following
 from kindcache.cache.settling import release, settle
 from kindcache.cache.stores.memory_log import MemoryLog
+from kindcache.policies.selecting import Selector
 from kindcache.policies.verdict import Reason, Tier
 from tests.cache.small_engine import (
     Seen,
@@ -324,6 +327,33 @@ async def test_erasures_and_blocks_are_heard_of_at_once(
         await one.engine.blocked.send(store)
         await other.caught_up()
         assert await missed(other.engine, CODE) is Reason.BLOCKED
+
+
+async def test_an_answer_after_an_invalidation_that_is_not_known_yet_is_taken_in_once_it_is(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same is invalidated twice; the answer bears the second alone, for the first is over."""
+    store = Shared(clock)
+    async with replica(clock, store) as one, replica(clock, store) as other:
+        code = Selector(categories=("code",))
+        await invalidate(one.engine, code, None)
+        await until(lambda: other.engine.invalidated.known == one.engine.invalidated.known)
+        await other.caught_up()
+
+        async def late(_store: object) -> None:
+            await asyncio.sleep(0)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(other.engine.invalidated, "read", late)
+            one.engine.invalidated.add(new(code, None, clock() + 1e6))
+            await one.engine.invalidated.send(store)
+            await fill(one.engine, request(CODE))
+            await until(lambda: len(other.engine.left_out) == 1)
+            assert len(one.engine.memory.table) == 1
+            assert len(other.engine.memory.table) == 0
+        await until(lambda: len(other.engine.memory.table) == 1)
+        await found(other.engine, request(SAME_CODE))
+        assert len(other.engine.left_out) == 0
 
 
 async def test_a_new_replica_takes_in_the_newest_first(clock: FakeClock) -> None:

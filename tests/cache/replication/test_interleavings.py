@@ -23,6 +23,7 @@ from kindcache.cache.stores.memory import MemoryStore
 from kindcache.cache.stores.memory_log import MemoryLog
 from tests.cache.small_engine import TroubledStore, anew, batcher, received, request, small_engine
 from tests.conftest import FakeClock
+from tests.drivers.drawn_nonces import draw_nonces_again
 
 REPLICAS = 3
 PROMPTS = [f"letter {number}" for number in range(4)]  # to the letter only: each is an entry
@@ -142,6 +143,7 @@ class Replicas(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
+        draw_nonces_again(self.patch)
         self.patch.setattr(following, "WAIT_S", 0.01)  # what nobody tells is noticed after that
         self.patch.setattr(following, "FIRST_PAUSE_S", 0.001)
         self.loop = asyncio.new_event_loop()
