@@ -21,7 +21,7 @@ Labels = NDArray[np.int64]  # (n,)
 Rows = NDArray[Any]  # n vectors in a coding's own layout; the first axis counts them
 
 
-EF_FITS = 250_000
+EF_FITS = 320_000
 
 
 @dataclass(frozen=True, slots=True)
