@@ -36,17 +36,17 @@ from .control.feedback import FeedbackEndpoint
 from .control.reloading import examples_of
 from .dialects.dialect import Dialect
 from .dialects.openai_chat import OpenAIChat
-from .hit_token import HitTokens
 from .load_watch import LoadWatch
 from .make_engine import make_engine
 from .make_snapshots import make_snapshots
 from .observers.log import LogObserver
 from .observers.prometheus import PrometheusObserver
 from .registry import make_store
-from .responder import Responder
-from .standing_in import StandIns
-from .trust import Trust
-from .watching import Watch
+from .serving.hit_token import HitTokens
+from .serving.responder import Responder
+from .serving.standing_in import StandIns
+from .serving.trust import Trust
+from .serving.watching import Watch
 
 if TYPE_CHECKING:
     from .upstream.vllm_metrics import VllmMetrics

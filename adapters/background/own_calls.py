@@ -15,8 +15,8 @@ from ...cache.learning.budget import DailyBudget
 from ...cache.settling import Received
 from ..asgi import App, Message, Scope, without
 from ..dialects.dialect import Dialect
-from ..recording import Recording
-from ..request_body import instead
+from ..serving.recording import Recording
+from ..serving.request_body import instead
 
 ORIGIN_HEADER = b"x-kindcache-origin"
 

@@ -20,8 +20,8 @@ from ...config.settings import Settings
 from ..asgi import App
 from ..demo.model import MODEL, DemoModel
 from ..middleware import CONFIG_VARIABLE
-from ..one_write import OneWriteProtocol
 from ..proxy import Proxy
+from ..serving.one_write import OneWriteProtocol
 from ..upstream.app import UpstreamApp
 
 UPSTREAM_VARIABLE = "KINDCACHE_UPSTREAM"

@@ -14,7 +14,7 @@ from ...cache.lifecycle import Lifecycle
 from ...cache.removing.invalidating import erase
 from ...cache.replication.digest import digest_of
 from ..asgi import Receive, Scope, Send, header, respond
-from ..request_body import read_body
+from ..serving.request_body import read_body
 from .erasure import NoSubject, subject_of
 from .figures import figures
 from .invalidation import invalidation

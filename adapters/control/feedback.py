@@ -14,8 +14,8 @@ from ...cache.engine import Engine
 from ...cache.learning.fact import DAY_S
 from ...cache.learning.feedback import Effect, Feedback
 from ..asgi import Headers, Receive, Scope, Send, respond
-from ..hit_token import LIFE_S, BadToken, HitTokens
-from ..request_body import read_body
+from ..serving.hit_token import LIFE_S, BadToken, HitTokens
+from ..serving.request_body import read_body
 
 MAX_BODY_BYTES = 4 << 10
 

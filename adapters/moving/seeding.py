@@ -16,7 +16,7 @@ from ...policies.verdict import Bypass
 from ..asgi import Headers, Message, Receive, Scope, Send, respond
 from ..build import Service, build
 from ..dialects.openai_chat import OpenAIChat
-from ..trust import Trust
+from ..serving.trust import Trust
 from .lines import BadLine, Counts, Seed
 
 PATH = "/v1/chat/completions"

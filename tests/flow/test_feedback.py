@@ -12,7 +12,7 @@ import httpx2 as httpx
 import openai
 import pytest
 
-from kindcache.adapters.hit_token import LIFE_S
+from kindcache.adapters.serving.hit_token import LIFE_S
 from kindcache.cache.learning.feedback import TAKEN_PER_DAY
 from tests.conftest import FakeClock
 from tests.drivers import AsgiDriver, Exchange, ScriptedUpstream, serve

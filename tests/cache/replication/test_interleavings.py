@@ -238,8 +238,8 @@ class Replicas(RuleBasedStateMachine):
             for key, row in ((k, decode_record(r.record)) for k, r in self.shared._rows.items())
         }
         for engine, _ in self.made:
-            # Who has read what the server lost before the log told of it may have it still: an entry
-            # goes when it is next wanted, since the store has no answer for it.
+            # Who has read what the server lost before the log told of it may have it still: an
+            # entry goes when it is next wanted, since the store has no answer for it.
             held = {
                 one.key: (one.created_s, one.size_bytes)
                 for one in engine.memory.table

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..cache.asking.identity import Request
-from ..cache.breaker import Pass
-from ..cache.engine import Engine
-from ..cache.outages import Outages
-from ..cache.outcome import Found, Lead
-from ..cache.settling import release
-from ..cache.stale import rescue
-from .asgi import Message, Send
+from ...cache.asking.identity import Request
+from ...cache.breaker import Pass
+from ...cache.engine import Engine
+from ...cache.outages import Outages
+from ...cache.outcome import Found, Lead
+from ...cache.settling import release
+from ...cache.stale import rescue
+from ..asgi import Message, Send
 
 FAILED_FROM = 500  # status
 

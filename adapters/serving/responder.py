@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import assert_never
 
-from ..cache.asking.identity import Request
-from ..cache.asking.scope import SHARED
-from ..cache.engine import Engine
-from ..cache.entries.entry import usage_of
-from ..cache.events import Served
-from ..cache.leases import Turn
-from ..cache.outcome import Aside, Follow, Found, Lead
-from ..cache.ports import EntryKey
-from ..cache.settling import Ruling, release
-from ..policies.verdict import Bypass, Reason
-from .asgi import App, Message, Receive, Scope, Send, respond
-from .background.comparisons import Comparisons
-from .background.refreshing import MOST_BYTES, Refreshing
+from ...cache.asking.identity import Request
+from ...cache.asking.scope import SHARED
+from ...cache.engine import Engine
+from ...cache.entries.entry import usage_of
+from ...cache.events import Served
+from ...cache.leases import Turn
+from ...cache.outcome import Aside, Follow, Found, Lead
+from ...cache.ports import EntryKey
+from ...cache.settling import Ruling, release
+from ...policies.verdict import Bypass, Reason
+from ..asgi import App, Message, Receive, Scope, Send, respond
+from ..background.comparisons import Comparisons
+from ..background.refreshing import MOST_BYTES, Refreshing
+from ..dialects.dialect import Dialect, Parsed, Unparsable
 from .cache_control import tighten
-from .dialects.dialect import Dialect, Parsed, Unparsable
 from .following import Followed, follow
 from .hit_token import HEADER as HIT_HEADER
 from .hit_token import HitTokens

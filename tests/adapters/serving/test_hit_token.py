@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindcache.adapters.hit_token import BadToken, HitTokens
+from kindcache.adapters.serving.hit_token import BadToken, HitTokens
 from kindcache.cache.asking.fingerprint import Ask
 from kindcache.cache.asking.scope import Principal, Scope, Scoping
 from kindcache.cache.entries.entry import Answer, Payload

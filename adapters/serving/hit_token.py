@@ -13,13 +13,13 @@ from binascii import b2a_base64
 
 import msgspec
 
-from ..cache.asking.scope import Principal, Scoping, digest
-from ..cache.learning.blocked import Pair, pair
-from ..cache.learning.fact import DAY_S
-from ..cache.learning.feedback import Judged
-from ..cache.outcome import Found
-from ..cache.ports import EntryKey
-from ..policies.verdict import Tier, certainty
+from ...cache.asking.scope import Principal, Scoping, digest
+from ...cache.learning.blocked import Pair, pair
+from ...cache.learning.fact import DAY_S
+from ...cache.learning.feedback import Judged
+from ...cache.outcome import Found
+from ...cache.ports import EntryKey
+from ...policies.verdict import Tier, certainty
 
 HEADER = b"x-cache-hit-token"
 LIFE_S = 7 * DAY_S

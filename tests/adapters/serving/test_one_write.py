@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from kindcache.adapters.one_write import HeadHolding
+from kindcache.adapters.serving.one_write import HeadHolding
 
 pytestmark = pytest.mark.anyio
 

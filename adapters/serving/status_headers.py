@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from math import floor
 
-from ..cache.events import Trace
-from ..cache.outcome import Follow, Found, Lead
-from ..policies.verdict import Bypass, Miss, Reason, Tier
+from ...cache.events import Trace
+from ...cache.outcome import Follow, Found, Lead
+from ...policies.verdict import Bypass, Miss, Reason, Tier
 
 Pair = tuple[bytes, bytes]
 Pairs = list[Pair]

@@ -6,8 +6,8 @@ import hmac
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from ..policies.facts import Origin
-from .asgi import Scope, header
+from ...policies.facts import Origin
+from ..asgi import Scope, header
 
 NOBODY = Origin()
 TOKEN_HEADER = b"x-cache-token"

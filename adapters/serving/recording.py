@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..cache.entries.entry import Answer
-from ..cache.settling import Received
-from ..policies.verdict import Reason
-from .asgi import Headers, Message, header
+from ...cache.entries.entry import Answer
+from ...cache.settling import Received
+from ...policies.verdict import Reason
+from ..asgi import Headers, Message, header
+from ..dialects.dialect import Dialect, Recorder
 from .cache_control import forbids_storing
-from .dialects.dialect import Dialect, Recorder
 
 
 class Recording:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from ..cache.engine import Engine
-from ..cache.fail_open import fail_open
-from ..cache.leases import Leases, Turn
-from ..cache.outcome import Lead
-from ..cache.ports import EntryKey
-from ..cache.settling import release
-from ..cache.singleflight import Flight
-from .asgi import Receive
+from ...cache.engine import Engine
+from ...cache.fail_open import fail_open
+from ...cache.leases import Leases, Turn
+from ...cache.outcome import Lead
+from ...cache.ports import EntryKey
+from ...cache.settling import release
+from ...cache.singleflight import Flight
+from ..asgi import Receive
 from .following import client_left
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..cache.entries.entry import Payload
-from ..cache.entries.hot import HotPayloads
-from ..cache.entries.rendering import Form, Rendering
-from ..cache.ports import EntryKey
-from ..policies.facts import Call
-from .asgi import Send, respond
-from .dialects.dialect import Dialect
+from ...cache.entries.entry import Payload
+from ...cache.entries.hot import HotPayloads
+from ...cache.entries.rendering import Form, Rendering
+from ...cache.ports import EntryKey
+from ...policies.facts import Call
+from ..asgi import Send, respond
+from ..dialects.dialect import Dialect
 
 Pairs = list[tuple[bytes, bytes]]
 

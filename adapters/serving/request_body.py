@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .asgi import Message, Receive
+from ..asgi import Message, Receive
 
 
 @dataclass(frozen=True, slots=True)

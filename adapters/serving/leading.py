@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..cache.engine import Engine
-from ..cache.fail_open import fail_open
-from ..cache.outcome import Lead
-from ..cache.settling import Ruling, carry_out, release, rule
-from .asgi import App, Message, Receive, Scope, Send, header, without
+from ...cache.engine import Engine
+from ...cache.fail_open import fail_open
+from ...cache.outcome import Lead
+from ...cache.settling import Ruling, carry_out, release, rule
+from ..asgi import App, Message, Receive, Scope, Send, header, without
 from .recording import Recording
 from .request_body import instead
 from .status_headers import on_load, on_miss
@@ -21,7 +21,7 @@ from .status_headers import on_load, on_miss
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .dialects.dialect import Dialect
+    from ..dialects.dialect import Dialect
 
 # The head of a whole answer up to this size waits for the first part of its body, which mostly is
 # all of it: then the head can say whether it was stored. Streams never wait.

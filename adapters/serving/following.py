@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from enum import Enum, auto
 
-from ..cache.outcome import Follow
-from .asgi import Message, Receive, Send, header
-from .dialects.dialect import Dialect
+from ...cache.outcome import Follow
+from ..asgi import Message, Receive, Send, header
+from ..dialects.dialect import Dialect
 from .replay import replay
 from .status_headers import on_miss
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kindcache.adapters.standing_in import StandIns
+from kindcache.adapters.serving.standing_in import StandIns
 from kindcache.cache.outages import Outages
 from kindcache.cache.outcome import Follow
 from tests.cache.small_engine import fill, leading, request, running

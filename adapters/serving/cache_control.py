@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..policies.facts import Directives
-from ..policies.tags import tags_of
-from .asgi import Headers, joined_header
+from ...policies.facts import Directives
+from ...policies.tags import tags_of
+from ..asgi import Headers, joined_header
 
 TAGS_HEADER = b"x-cache-tags"
 _ASKING = frozenset({b"cache-control", b"pragma", TAGS_HEADER})

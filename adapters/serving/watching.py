@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..cache.loads import Loads, Ongoing
-from ..policies.facts import Call
-from .asgi import App, Message, Receive, Scope, Send, header
+from ...cache.loads import Loads, Ongoing
+from ...policies.facts import Call
+from ..asgi import App, Message, Receive, Scope, Send, header
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""One request's way through the cache: read, looked up, answered or led, recorded."""
