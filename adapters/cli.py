@@ -281,7 +281,8 @@ def _rate(text: str) -> float:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from .commands.serve import ServeOptions, serve  # noqa: PLC0415
+    from .commands.serve import serve  # noqa: PLC0415
+    from .commands.server import ServeOptions  # noqa: PLC0415
 
     return serve(
         ServeOptions(

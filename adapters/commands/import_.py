@@ -22,7 +22,7 @@ from ..moving.place import Place, place
 from ..moving.progress import Told, progress
 from ..moving.seeding import Seeder
 from .erase import headers_in
-from .serve import UPSTREAM_VARIABLE
+from .server import UPSTREAM_VARIABLE
 
 T = TypeVar("T")
 STDIN = Path("-")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ...cache.errors import StartupError
 from ...config.settings import Settings
-from ..commands.serve import ServeOptions, prepare, say, try_it
+from ..commands.server import ServeOptions, prepare, say, try_it
 from ..demo.model import MODEL
 from ..registry import is_shared, store_file
 from ..secret import load_secret

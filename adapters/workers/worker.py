@@ -20,7 +20,7 @@ import uvicorn
 from ...cache.errors import KindcacheError
 from ...config.problems import ConfigError
 from ...config.settings import Settings
-from ..commands.serve import ServeOptions, read_settings, say, server_config, upstream_app
+from ..commands.server import ServeOptions, read_settings, say, server_config, upstream_app
 from ..proxy import Proxy
 from .place import Place, reload_mark
 from .together import Together

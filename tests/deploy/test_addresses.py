@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kindcache.adapters.cli import main
-from kindcache.adapters.commands.serve import UPSTREAM_VARIABLE, ServeOptions
+from kindcache.adapters.commands.server import UPSTREAM_VARIABLE, ServeOptions
 from kindcache.adapters.middleware import CONFIG_VARIABLE
 from kindcache.adapters.proxy import PROBES
 from kindcache.adapters.secret import VARIABLE
