@@ -47,7 +47,7 @@ from kindcache.policies.load import Limits
 
 REST, REST_S, BURST_S, AFTER_S = 0.6, 600.0, 600.0, 1200.0
 OVERLOADS = (1.2, 1.5, 2.0)
-FLOORS = (0.88, 0.8)
+FLOORS = (0.92, 0.88)
 MODEL = "evaluation"  # as chat_call names it
 SHOWN = "support"  # the category whose bar is drawn
 BYTES_A_TOKEN = 250  # of a stream
