@@ -345,6 +345,7 @@ async def test_an_answer_after_an_invalidation_that_is_not_known_yet_is_taken_in
 
         with monkeypatch.context() as patch:
             patch.setattr(other.engine.invalidated, "read", late)
+            patch.setattr(lifecycle_module, "sweep", late)  # which reads the ledger first, else
             one.engine.invalidated.add(new(code, None, clock() + 1e6))
             await one.engine.invalidated.send(store)
             await fill(one.engine, request(CODE))
